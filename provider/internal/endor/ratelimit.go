@@ -1,0 +1,25 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package endor
+
+import (
+	"net/http"
+
+	"golang.org/x/time/rate"
+)
+
+// rateLimited takes a token of the limiter for each attempt, retries included.
+type rateLimited struct {
+	next    http.RoundTripper
+	limiter *rate.Limiter
+}
+
+func (rt rateLimited) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := rt.limiter.Wait(req.Context()); err != nil {
+		// The wait would outlast the deadline, or the caller left. This is no
+		// failure of the API, and trying again would only wait again.
+		return nil, &Error{Kind: KindUnavailable, Reason: ReasonTimeout, Detail: "too many calls to Endor Labs at once"}
+	}
+	return rt.next.RoundTrip(req)
+}
