@@ -1,0 +1,240 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
+)
+
+// codes are the codes of answers, in order.
+func codes(answers []verify.Answer) (list []verify.Code) {
+	for _, a := range answers {
+		list = append(list, a.Code())
+	}
+	return list
+}
+
+func yes(context.Context, question.Question) (verify.Verdict, error) { return verified(), nil }
+
+func TestEveryKeyIsAnsweredInItsPlace(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	desk := verify.NewDesk(verify.DeskConfig{
+		Resolver: verify.Resolver{Namespace: "acme", Allowed: []string{"acme.prod"}},
+		Verifier: verifierFunc(func(_ context.Context, q question.Question) (verify.Verdict, error) {
+			if strings.HasSuffix(q.Image.Name(), "down") {
+				return verify.Verdict{}, &verify.Undecided{Code: verify.Unavailable, Cause: "network"}
+			}
+			return verified(), nil
+		}),
+		Registerer: reg,
+	})
+	query := func(image, rest string) string { return "image=" + url.QueryEscape(image) + rest }
+	keys := []string{
+		api,
+		"ghcr.io/acme/api:v1",
+		"GHCR.IO/acme/api@" + digest(1),
+		"",
+		"ghcr.io/acme/down@" + digest(1),
+		query(api, "&namespace=acme.prod"),
+		query(api, "&namespace=acme"),
+		query(api, "&namespace=other"),
+		query(api, "&unknown=1"),
+		"x\x7f",
+	}
+	answers := desk.Answers(t.Context(), keys)
+	for i, a := range answers {
+		if a.Key != keys[i] {
+			t.Errorf("answer %d is for key %q, want %q", i, a.Key, keys[i])
+		}
+	}
+	want := []verify.Code{
+		verify.Verified, verify.NoDigest, verify.BadReference, verify.BadKey, verify.Unavailable,
+		verify.Verified, verify.Verified, verify.BadKey, verify.BadKey, verify.BadKey,
+	}
+	if diff := cmp.Diff(want, codes(answers)); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
+		# HELP undecided_total Keys that could not be answered, by code and cause.
+		# TYPE undecided_total counter
+		undecided_total{cause="network",code="UNAVAILABLE"} 1
+	`), "undecided_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWithoutAnyNamespaceNothingIsAsked(t *testing.T) {
+	t.Parallel()
+	desk := verify.NewDesk(verify.DeskConfig{Verifier: verifierFunc(yes)})
+	if got := desk.Answers(t.Context(), []string{api}); got[0].Code() != verify.Misconfigured || !strings.Contains(got[0].Sentence(), "--endor-namespace") {
+		t.Errorf("answer = %s: %s", got[0].Code(), got[0].Sentence())
+	}
+}
+
+func TestKeysOfARequestAreAskedAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: verifierFunc(func(context.Context, question.Question) (verify.Verdict, error) {
+			time.Sleep(50 * time.Millisecond)
+			return verified(), nil
+		})})
+		var keys []string
+		for i := range 16 {
+			keys = append(keys, "a@"+digest(i))
+		}
+		start := time.Now()
+		desk.Answers(t.Context(), keys)
+		if took := time.Since(start); took != 50*time.Millisecond {
+			t.Errorf("16 keys of 50ms took %v, want 50ms", took)
+		}
+	})
+}
+
+func TestAtTheEndOfTheBudgetWhatIsDecidedIsAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		// The cache stands behind the calls, as in the program, so that what
+		// nobody waits for any more is kept too.
+		cache, err := verify.NewCache(verifierFunc(func(ctx context.Context, q question.Question) (verify.Verdict, error) {
+			v := verified()
+			if strings.HasSuffix(q.Image.Name(), "slow") {
+				select {
+				case <-time.After(10 * time.Second):
+				case <-ctx.Done():
+					return verify.Verdict{}, ctx.Err()
+				}
+			}
+			return v, nil
+		}), verify.CacheConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cache.Close()
+		calls := verify.NewCoalesce(cache, 15*time.Second)
+		defer calls.Close()
+		desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: calls, Cache: cache})
+
+		keys := []string{api, "ghcr.io/acme/slow@" + digest(1)}
+		start := time.Now()
+		answers := desk.Answers(t.Context(), keys)
+		if took := time.Since(start); took != 1700*time.Millisecond {
+			t.Errorf("answered after %v, want at the end of the budget of 1.7s", took)
+		}
+		if diff := cmp.Diff([]verify.Code{verify.Verified, verify.Unavailable}, codes(answers)); diff != "" {
+			t.Fatalf("codes (-want +got):\n%s", diff)
+		}
+		time.Sleep(9 * time.Second)
+		start = time.Now()
+		answers = desk.Answers(t.Context(), keys)
+		if answers[1].Code() != verify.Verified || !answers[1].Cached || time.Since(start) != 0 {
+			t.Errorf("after the call ended: %s, cached %v, in %v; want VERIFIED from the cache at once", answers[1].Code(), answers[1].Cached, time.Since(start))
+		}
+	})
+}
+
+func TestWhenTheCallerHangsUpTheRequestEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		calls := verify.NewCoalesce(verifierFunc(func(ctx context.Context, _ question.Question) (verify.Verdict, error) {
+			<-ctx.Done()
+			return verify.Verdict{}, ctx.Err()
+		}), 15*time.Second)
+		defer calls.Close()
+		desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: calls})
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if got := desk.Answers(ctx, []string{api}); got[0].Code() != verify.Unavailable || time.Since(start) != 300*time.Millisecond {
+			t.Errorf("%s after %v, want UNAVAILABLE after 300ms", got[0].Code(), time.Since(start))
+		}
+	})
+}
+
+func TestEveryCodeHasAClassAndASentence(t *testing.T) {
+	t.Parallel()
+	for _, code := range verify.Codes() {
+		switch code.Class() {
+		case verify.ClassRejected:
+			if s := code.Sentence(); s == "" || strings.ContainsAny(s, "\n\"") || len(s) > 250 {
+				t.Errorf("%s: sentence %q, want one line of up to 250 bytes", code, s)
+			}
+		case verify.ClassVerified, verify.ClassUnavailable, verify.ClassMisconfigured:
+			if code.Sentence() != "" {
+				t.Errorf("%s has a sentence of its own; its causes have them", code)
+			}
+		}
+	}
+	if got := verify.Code("NEW").Class(); got != verify.ClassRejected {
+		t.Errorf("an unknown code is of class %s, want rejected", got)
+	}
+}
+
+func TestAWrongSignerIsTold(t *testing.T) {
+	t.Parallel()
+	found := question.Claims{
+		CertificateOIDCIssuer: verify.DefaultIssuer, SourceRepository: "evil/api\x1b[31m" + strings.Repeat("x", 200),
+		SourceRepositoryRef: "refs/heads/main", BuildConfigName: "Release",
+	}
+	desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: verifierFunc(func(context.Context, question.Question) (verify.Verdict, error) {
+		return verify.Verdict{Code: verify.WrongSigner, Signer: found}, nil
+	})})
+	key := question.Question{Image: mustParse(t, api), Signers: mustSigners(t,
+		question.Claims{SourceRepository: "acme/*", SourceRepositoryRef: "refs/heads/main"})}.Key()
+	got := desk.Answers(t.Context(), []string{key})[0].Sentence()
+	if !strings.HasPrefix(got, "it is signed with source_repository evil/api?[31mxxx") || strings.Contains(got, "refs/heads/main") || len(got) > 300 {
+		t.Errorf("sentence = %q (%d bytes), want the claim that differs, printable and short", got, len(got))
+	}
+}
+
+func mustParse(t *testing.T, image string) imageref.Ref {
+	t.Helper()
+	ref, err := imageref.Parse(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func mustSigners(t *testing.T, list ...question.Claims) question.Signers {
+	t.Helper()
+	s, err := question.NewSigners(list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	mirror, err := imageref.ParseRewrite("mirror.local/=ghcr.io/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := verify.Resolver{Namespace: "acme", Issuer: "https://gitlab.com", Naming: imageref.Naming{Rewrites: []imageref.Rewrite{mirror}}}
+	got, err := r.Resolve(question.Question{Image: mustParse(t, "mirror.local/acme/api:v1@"+digest(1)), Signers: mustSigners(t, acmeOnly)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := question.Question{
+		Image: mustParse(t, api), Namespace: "acme",
+		Signers: mustSigners(t, question.Claims{CertificateOIDCIssuer: "https://gitlab.com", SourceRepositoryOwner: "acme"}),
+	}
+	if got != want {
+		t.Errorf("Resolve = %+v\nwant %+v", got, want)
+	}
+}
