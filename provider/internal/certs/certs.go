@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package certs keeps the server's certificate and the certificate authorities
+// of its clients current while they are in use.
+//
+// Both are read from files that somebody else replaces: cert-manager, the
+// kubelet, an operator. The rule it keeps: a file that is torn, empty, or does
+// not fit its twin never takes effect; the last good content stays. And there
+// is no state in which clients are verified against nothing, or against the
+// certificate authorities of the system.
+package certs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+)
+
+// Source is a value that is read from files which may change. It is safe for
+// concurrent use, except that [Source.Reload] has one caller at a time.
+type Source[T any] struct {
+	name  string
+	files []string
+	parse func(contents [][]byte) (T, error)
+
+	current atomic.Pointer[T]
+	sum     [sha256.Size]byte // of what current was parsed from
+}
+
+// ServerPair reads the server's certificate chain and private key, both PEM.
+// It fails if they cannot be read or do not belong together.
+func ServerPair(certFile, keyFile string) (*Source[tls.Certificate], error) {
+	return load("server certificate", []string{certFile, keyFile}, func(contents [][]byte) (tls.Certificate, error) {
+		return tls.X509KeyPair(contents[0], contents[1])
+	})
+}
+
+// ClientCAs reads the certificate authorities that may issue client
+// certificates, one or more in PEM. It fails if a file cannot be read or holds
+// anything that is no certificate.
+func ClientCAs(file string) (*Source[*x509.CertPool], error) {
+	return load("client CA", []string{file}, func(contents [][]byte) (*x509.CertPool, error) {
+		return parsePool(contents[0])
+	})
+}
+
+func load[T any](name string, files []string, parse func([][]byte) (T, error)) (*Source[T], error) {
+	s := &Source[T]{name: name, files: files, parse: parse}
+	_, err := s.Reload()
+	return s, err
+}
+
+// Name says what the source is of, for logs and metrics.
+func (s *Source[T]) Name() string { return s.name }
+
+// Current is the last good value.
+func (s *Source[T]) Current() T { return *s.current.Load() }
+
+// Reload reads the files again and says whether the value changed. With an
+// error, which names the files, the value is the one before.
+func (s *Source[T]) Reload() (changed bool, err error) {
+	var contents [][]byte
+	hash := sha256.New()
+	for _, file := range s.files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", s.name, err)
+		}
+		contents = append(contents, content)
+		fmt.Fprintf(hash, "%d:", len(content))
+		hash.Write(content)
+	}
+	var sum [sha256.Size]byte
+	hash.Sum(sum[:0])
+	if s.current.Load() != nil && sum == s.sum {
+		return false, nil
+	}
+	value, err := s.parse(contents)
+	if err != nil {
+		return false, fmt.Errorf("%s in %s: %w", s.name, strings.Join(s.files, " and "), err)
+	}
+	s.current.Store(&value)
+	s.sum = sum
+	return true, nil
+}
+
+// parsePool is stricter than [x509.CertPool.AppendCertsFromPEM], which passes
+// over what it cannot read: half a file would silently be half the pool.
+func parsePool(content []byte) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	rest := bytes.TrimSpace(content)
+	if len(rest) == 0 {
+		return nil, errors.New("it is empty; put the PEM of the certificate authority into it")
+	}
+	for len(rest) > 0 {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("it ends in something that is no PEM")
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("it holds a %q beside certificates", block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		pool.AddCert(cert)
+		rest = bytes.TrimSpace(rest)
+	}
+	return pool, nil
+}

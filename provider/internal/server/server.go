@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server runs the provider's two listeners: one for Gatekeeper, with
+// TLS, and one for operators, plain, with probes and metrics.
+//
+// It ends without losing a request. When told to stop it first turns unready
+// and asks clients to leave, by answering with "Connection: close", so that
+// they move to another replica before this one stops listening. Gatekeeper
+// keeps connections open and does not repeat a POST on one that was closed
+// under it, so connections are never simply cut.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+)
+
+// DefaultDrainDelay is the default of [Config.DrainDelay].
+const DefaultDrainDelay = 5 * time.Second
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+
+	// idleTimeout is longer than Gatekeeper's own 90 seconds, so that it is
+	// the client who closes an idle connection.
+	idleTimeout = 2 * time.Minute
+
+	maxHeaderBytes  = 16 << 10
+	shutdownTimeout = 20 * time.Second
+)
+
+// Config configures [Run]. All fields are required, except as noted.
+type Config struct {
+	// Listener accepts Gatekeeper's connections, with TLS.
+	Listener net.Listener
+
+	// Handler answers POST /validate.
+	Handler http.Handler
+
+	// OpsListener accepts plain HTTP for /healthz, /readyz and /metrics.
+	OpsListener net.Listener
+
+	Readiness *Readiness
+	Gatherer  prometheus.Gatherer
+
+	// DrainDelay is how long requests are still answered, with the advice to
+	// leave, before the listener closes; zero means not at all.
+	DrainDelay time.Duration
+
+	Log *slog.Logger
+}
+
+// Run serves until ctx ends, then drains, and returns nil. It closes both
+// listeners. If one of them fails it ends the other and returns the error.
+func Run(ctx context.Context, cfg Config) error {
+	var draining atomic.Bool
+	main := newServer(cfg.Log, recycle{next: validateOnly(cfg.Handler), leave: draining.Load})
+	main.ConnContext = withAge
+	ops := newServer(cfg.Log, opsHandler(cfg.Readiness, cfg.Gatherer))
+
+	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	g.Go(func() error { return serve(main, cfg.Listener) })
+	g.Go(func() error { return serve(ops, cfg.OpsListener) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			cfg.Log.LogAttrs(failed, slog.LevelInfo, "draining", slog.Duration("delay", cfg.DrainDelay))
+			cfg.Readiness.Block(Draining)
+			draining.Store(true)
+			wait(failed, cfg.DrainDelay)
+		case <-failed.Done():
+		}
+		// The probes go last: until then they say why the pod is not ready.
+		return errors.Join(shutdown(main), shutdown(ops))
+	})
+	return g.Wait()
+}
+
+func validateOnly(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/validate", h)
+	return mux
+}
+
+func opsHandler(ready *Readiness, metrics prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.Handle("GET /readyz", ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	return mux
+}
+
+func newServer(log *slog.Logger, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// shutdown waits for requests in flight. Its context is its own: that of the
+// program has ended.
+func shutdown(s *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	return s.Shutdown(ctx)
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
