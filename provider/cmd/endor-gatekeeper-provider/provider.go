@@ -1,0 +1,226 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
+)
+
+// provider is the whole program, put together but not yet listening.
+type provider struct {
+	cfg       *config.Serve
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	metrics   prometheus.Registerer // registry, with the program's prefix
+	readiness server.Readiness
+
+	pair      *certs.Source[tls.Certificate]
+	clientCAs *certs.Source[*x509.CertPool]
+	client    *endor.Client
+	calls     *verify.Coalesce
+	cache     *verify.Cache
+	handler   *externaldata.Handler
+}
+
+// build puts the program together. Its error lists everything that is wrong
+// with what the settings name: files, addresses, credentials.
+func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
+	p := &provider{cfg: cfg, log: newLogger(cfg, stderr), registry: prometheus.NewRegistry()}
+	p.metrics = prometheus.WrapRegistererWithPrefix("endor_gatekeeper_provider_", p.registry)
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	resolver, resolverErr := newResolver(cfg)
+	err := errors.Join(p.loadCertificates(), p.newClient(), resolverErr)
+	if err != nil {
+		return nil, err
+	}
+
+	limit := verify.NewLimit(verify.NewEndor(p.client, nil), cfg.UpstreamConcurrency)
+	p.cache, err = verify.NewCache(limit, verify.CacheConfig{
+		Size: cfg.CacheSize, TTL: cfg.CacheTTL, NegativeTTL: cfg.CacheNegativeTTL, Registerer: p.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.calls = verify.NewCoalesce(p.cache, cfg.UpstreamTimeout)
+	p.handler = externaldata.NewHandler(externaldata.Config{
+		Answerer: verify.NewDesk(verify.DeskConfig{
+			Resolver: resolver, Verifier: p.calls, Cache: p.cache, Budget: cfg.ResponseBudget, Registerer: p.metrics,
+		}),
+		MaxKeys: cfg.MaxKeys, MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: p.log, Registerer: p.metrics,
+	})
+	return p, nil
+}
+
+func newLogger(cfg *config.Serve, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == config.Text {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// loadCertificates leaves missing settings to their own error.
+func (p *provider) loadCertificates() error {
+	var pairErr, caErr error
+	if p.cfg.TLSCertFile != "" && p.cfg.TLSPrivateKeyFile != "" {
+		p.pair, pairErr = certs.ServerPair(p.cfg.TLSCertFile, p.cfg.TLSPrivateKeyFile)
+	}
+	if p.cfg.ClientCAFile != "" {
+		p.clientCAs, caErr = certs.ClientCAs(p.cfg.ClientCAFile)
+	}
+	return errors.Join(pairErr, caErr)
+}
+
+func (p *provider) newClient() error {
+	roots, rootsErr := endorCAs(p.cfg.EndorCAFile)
+	client, err := endor.New(endor.Config{
+		BaseURL: p.cfg.EndorAPI,
+		RootCAs: roots,
+		Credentials: endor.Credentials{
+			KeyFile: p.cfg.EndorAPIKeyFile, SecretFile: p.cfg.EndorAPISecretFile,
+			Key: p.cfg.EndorAPIKey, Secret: p.cfg.EndorAPISecret,
+			Token: p.cfg.EndorToken,
+		},
+		Timeout:    p.cfg.UpstreamTimeout,
+		Rate:       rate.NewLimiter(rate.Limit(p.cfg.UpstreamQPS), max(p.cfg.UpstreamConcurrency, 1)),
+		UserAgent:  program + "/" + buildinfo.Read().Version,
+		Registerer: p.metrics,
+	})
+	p.client = client
+	return errors.Join(rootsErr, err)
+}
+
+// endorCAs reads the CAs of --endor-ca-file; nil, for those of the system, if
+// there is none.
+func endorCAs(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--endor-ca-file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--endor-ca-file: %s holds no certificate", file)
+	}
+	return pool, nil
+}
+
+func newResolver(cfg *config.Serve) (verify.Resolver, error) {
+	var errs []error
+	if ns := cfg.EndorNamespace; ns != "" && !question.ValidNamespace(ns) {
+		errs = append(errs, fmt.Errorf("--endor-namespace: %q is no Endor namespace; write it like acme.prod, not as a UUID", ns))
+	}
+	for _, ns := range cfg.AllowedEndorNamespaces {
+		if !question.ValidNamespace(ns) {
+			errs = append(errs, fmt.Errorf("--allowed-endor-namespaces: %q is no Endor namespace; write it like acme.prod", ns))
+		}
+	}
+	naming := imageref.Naming{Canonical: cfg.ImageNames == config.Canonical}
+	for _, s := range cfg.ImageNameRewrite {
+		rw, err := imageref.ParseRewrite(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--image-name-rewrite: %w", err))
+		}
+		naming.Rewrites = append(naming.Rewrites, rw)
+	}
+	return verify.Resolver{
+		Namespace: cfg.EndorNamespace, Allowed: cfg.AllowedEndorNamespaces,
+		Issuer: cfg.CertificateOIDCIssuer, Naming: naming,
+	}, errors.Join(errs...)
+}
+
+// run listens until ctx ends.
+func (p *provider) run(ctx context.Context) error {
+	main, err := net.Listen("tcp", p.cfg.ListenAddress)
+	if err != nil {
+		return fmt.Errorf("--listen-address: %w", err)
+	}
+	ops, err := net.Listen("tcp", p.cfg.OpsAddress)
+	if err != nil {
+		return errors.Join(fmt.Errorf("--ops-address: %w", err), main.Close())
+	}
+	build := buildinfo.Read()
+	p.log.LogAttrs(ctx, slog.LevelInfo, "listening",
+		slog.String("listen_address", main.Addr().String()), slog.String("ops_address", ops.Addr().String()),
+		slog.String("version", build.Version), slog.String("endor_api", p.client.BaseURL()), slog.String("endor_namespace", p.cfg.EndorNamespace))
+
+	p.readiness.Block(server.Starting)
+	tlsConfig := certs.ServerTLS(p.pair.Current, p.clientCAs.Current, p.cfg.ClientNames)
+
+	// The server drains after ctx ended; what it needs goes on until it is done.
+	g, background := errgroup.WithContext(context.WithoutCancel(ctx))
+	background, stop := context.WithCancel(background)
+	g.Go(func() error {
+		defer stop()
+		return server.Run(ctx, server.Config{
+			Listener: tls.NewListener(main, tlsConfig), Handler: p.handler,
+			OpsListener: ops, Readiness: &p.readiness, Gatherer: p.registry,
+			DrainDelay: p.cfg.DrainDelay, Log: p.log,
+		})
+	})
+	g.Go(func() error {
+		return certs.Watch{
+			Sources: []certs.Reloader{p.pair, p.clientCAs}, Interval: p.cfg.ReloadInterval, Log: p.log, Registerer: p.metrics,
+		}.Run(background)
+	})
+	g.Go(func() error { return p.client.Run(background, p.tokenAttempted(background)) })
+	return g.Wait()
+}
+
+// tokenAttempted decides readiness: once a token was had, or Endor Labs could
+// not be reached, the pod is ready for good, because an outage of Endor must
+// not become one of the provider. Until then credentials that are refused keep
+// it unready, so that a bad rollout stops.
+func (p *provider) tokenAttempted(ctx context.Context) func(error) {
+	settled := false
+	return func(err error) {
+		e, ok := errors.AsType[*endor.Error](err)
+		refused := ok && !e.Temporary()
+		if err != nil {
+			p.log.LogAttrs(ctx, slog.LevelError, "no token", slog.String("error", err.Error()))
+		}
+		switch {
+		case settled:
+		case refused:
+			p.readiness.Block(server.TokenRefused)
+			p.readiness.Clear(server.Starting)
+		default:
+			settled = true
+			p.readiness.Clear(server.Starting, server.TokenRefused)
+		}
+	}
+}
+
+// close ends what is left in the background.
+func (p *provider) close() {
+	p.calls.Close()
+	p.client.Close()
+	p.cache.Close()
+}

@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
+)
+
+func serveCommand(getenv func(string) string) *cobra.Command {
+	var cfg config.Serve
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer Gatekeeper's questions",
+		Long: `Answer Gatekeeper's questions about container images with what Endor Labs
+knows of their signatures, until SIGTERM or SIGINT.
+
+Every flag is also a variable: --cache-ttl is ENDOR_PROVIDER_CACHE_TTL. ENDOR_API
+and ENDOR_NAMESPACE are read too. Credentials are an API key and its secret, as
+files or as ENDOR_API_CREDENTIALS_KEY and ENDOR_API_CREDENTIALS_SECRET, or a
+token in ENDOR_TOKEN.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := errors.Join(cfg.Environment(cmd.Flags(), getenv), cfg.Validate())
+			p, buildErr := build(&cfg, cmd.ErrOrStderr())
+			if err = errors.Join(err, buildErr); err != nil {
+				return err
+			}
+			defer p.close()
+			if err := p.run(cmd.Context()); err != nil {
+				return runError{err}
+			}
+			return nil
+		},
+	}
+	cfg.Bind(cmd.Flags())
+	return cmd
+}

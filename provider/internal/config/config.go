@@ -1,0 +1,191 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads the provider's settings from flags and environment
+// variables.
+//
+// A flag wins over its variable, which is ENDOR_PROVIDER_ and the flag's name
+// in capitals, with _ for -. Settings of Endor Labs can also be given by the
+// names that endorctl uses; those come last. Credentials are never flags: a
+// command line is public.
+//
+// Nothing is opened or called here. [Serve.Validate] says all that is wrong
+// with the values themselves, at once.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Serve holds the settings of endor-gatekeeper-provider serve. The text of each
+// flag in [Serve.Bind] says what the field means.
+type Serve struct {
+	ListenAddress string
+	OpsAddress    string
+	DrainDelay    time.Duration
+
+	TLSCertFile       string
+	TLSPrivateKeyFile string
+	ClientCAFile      string
+	ClientNames       []string
+	ReloadInterval    time.Duration
+
+	EndorAPI               string
+	EndorCAFile            string
+	EndorNamespace         string
+	AllowedEndorNamespaces []string
+	EndorAPIKeyFile        string
+	EndorAPISecretFile     string
+	CertificateOIDCIssuer  string
+
+	// Of the environment alone.
+	EndorAPIKey    string
+	EndorAPISecret string
+	EndorToken     string
+
+	ImageNames       string
+	ImageNameRewrite []string
+
+	ResponseBudget      time.Duration
+	UpstreamTimeout     time.Duration
+	UpstreamConcurrency int
+	UpstreamQPS         float64
+
+	CacheSize        int
+	CacheTTL         time.Duration
+	CacheNegativeTTL time.Duration
+
+	MaxKeys      int
+	MaxBodyBytes ByteSize
+
+	LogLevel  slog.Level
+	LogFormat string
+}
+
+// minKeys is as many images as the policy sends in one request. A provider that
+// took fewer would refuse Pods that the policy means to judge.
+const minKeys = 256
+
+// The values of --image-names and --log-format.
+const (
+	AsWritten = "as-written"
+	Canonical = "canonical"
+	JSON      = "json"
+	Text      = "text"
+)
+
+// Bind declares the flags, with their defaults.
+func (c *Serve) Bind(fs *pflag.FlagSet) {
+	fs.StringVar(&c.ListenAddress, "listen-address", ":8443", "`address` for Gatekeeper: POST /validate, TLS 1.3 with client certificates")
+	fs.StringVar(&c.OpsAddress, "ops-address", ":8080", "`address` for probes and metrics: /healthz, /readyz, /metrics, plain HTTP")
+	fs.DurationVar(&c.DrainDelay, "drain-delay", 5*time.Second, "time between turning unready and closing the listener, when told to stop")
+
+	fs.StringVar(&c.TLSCertFile, "tls-cert-file", "", "`file` with the server's certificate chain (PEM), read again when it changes")
+	fs.StringVar(&c.TLSPrivateKeyFile, "tls-private-key-file", "", "`file` with the server's private key (PEM), read again when it changes")
+	fs.StringVar(&c.ClientCAFile, "client-ca-file", "", "`file` with the CAs of client certificates (PEM), read again when it changes")
+	fs.StringSliceVar(&c.ClientNames, "client-names", []string{"gatekeeper-webhook-service.gatekeeper-system.svc"}, "DNS `names`, one of which a client certificate must hold")
+	fs.DurationVar(&c.ReloadInterval, "reload-interval", 5*time.Second, "time between two looks at the three files above")
+
+	fs.StringVar(&c.EndorAPI, "endor-api", "https://api.endorlabs.com", "`URL` of the Endor Labs API (EU: https://api.eu.endorlabs.com)")
+	fs.StringVar(&c.EndorCAFile, "endor-ca-file", "", "`file` with the CAs of the Endor Labs API or of a proxy before it (PEM); default: the system's")
+	fs.StringVar(&c.EndorNamespace, "endor-namespace", "", "Endor `namespace` of constraints that name none")
+	fs.StringSliceVar(&c.AllowedEndorNamespaces, "allowed-endor-namespaces", nil, "Endor `namespaces` that constraints may name besides --endor-namespace; default: any")
+	fs.StringVar(&c.EndorAPIKeyFile, "endor-api-key-file", "", "`file` with the Endor Labs API key, read again for each token")
+	fs.StringVar(&c.EndorAPISecretFile, "endor-api-secret-file", "", "`file` with the secret of the API key, read again for each token")
+	fs.StringVar(&c.CertificateOIDCIssuer, "certificate-oidc-issuer", "https://token.actions.githubusercontent.com", "OIDC `issuer` of signers that name none")
+
+	fs.StringVar(&c.ImageNames, "image-names", AsWritten, "`how` names are looked up at Endor Labs: as-written, or canonical (nginx as docker.io/library/nginx)")
+	fs.StringArrayVar(&c.ImageNameRewrite, "image-name-rewrite", nil, "`FROM/=TO/`: look images of a mirror up under the name that was signed; may be repeated, the longest FROM wins")
+
+	fs.DurationVar(&c.ResponseBudget, "response-budget", 1700*time.Millisecond, "time after which a request is answered with what is decided; at least 0.2s below the timeout of the Provider object")
+	fs.DurationVar(&c.UpstreamTimeout, "upstream-timeout", 15*time.Second, "time for one question at Endor Labs with all retries; it goes on when its request was answered")
+	fs.IntVar(&c.UpstreamConcurrency, "upstream-concurrency", 32, "questions at Endor Labs at the same time")
+	fs.Float64Var(&c.UpstreamQPS, "upstream-qps", 100, "calls of Endor Labs a second, retries included")
+
+	fs.IntVar(&c.CacheSize, "cache-size", 100_000, "verdicts kept in memory")
+	fs.DurationVar(&c.CacheTTL, "cache-ttl", 5*time.Minute, "how long VERIFIED is believed")
+	fs.DurationVar(&c.CacheNegativeTTL, "cache-negative-ttl", 15*time.Second, "how long any other verdict is believed")
+
+	fs.IntVar(&c.MaxKeys, "max-keys", minKeys, "distinct keys of one request, at least 256")
+	c.MaxBodyBytes = 4 << 20
+	fs.Var(&c.MaxBodyBytes, "max-body-bytes", "size of a request's body: bytes, or with KiB or MiB")
+
+	fs.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "`level`: debug, info, warn, error")
+	fs.StringVar(&c.LogFormat, "log-format", JSON, "`format`: json, text")
+}
+
+// endorctlNames are the variables of endorctl that stand for flags.
+var endorctlNames = map[string]string{
+	"endor-api":       "ENDOR_API",
+	"endor-namespace": "ENDOR_NAMESPACE",
+}
+
+// Environment sets every flag that the command line did not set and that has a
+// variable, and the credentials. Its error names each variable that cannot be
+// read; variables that are not known are left alone.
+func (c *Serve) Environment(fs *pflag.FlagSet, getenv func(string) string) error {
+	var errs []error
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" {
+			return
+		}
+		for _, name := range []string{variable(f.Name), endorctlNames[f.Name]} {
+			value := getenv(name)
+			if name == "" || value == "" {
+				continue
+			}
+			if err := f.Value.Set(value); err != nil {
+				errs = append(errs, fmt.Errorf("variable %s: %w", name, err))
+			}
+			return
+		}
+	})
+	c.EndorAPIKey = getenv("ENDOR_API_CREDENTIALS_KEY")
+	c.EndorAPISecret = getenv("ENDOR_API_CREDENTIALS_SECRET")
+	c.EndorToken = getenv("ENDOR_TOKEN")
+	return errors.Join(errs...)
+}
+
+func variable(flag string) string {
+	return "ENDOR_PROVIDER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Validate gives one error that lists everything that is wrong, by flag.
+func (c *Serve) Validate() error {
+	var errs []error
+	refuse := func(bad bool, flag, why string) {
+		if bad {
+			errs = append(errs, fmt.Errorf("--%s: %s", flag, why))
+		}
+	}
+	for flag, value := range map[string]string{
+		"listen-address": c.ListenAddress, "ops-address": c.OpsAddress, "certificate-oidc-issuer": c.CertificateOIDCIssuer,
+		"tls-cert-file": c.TLSCertFile, "tls-private-key-file": c.TLSPrivateKeyFile, "client-ca-file": c.ClientCAFile,
+	} {
+		refuse(value == "", flag, "it is required")
+	}
+	refuse(len(c.ClientNames) == 0 || slices.Contains(c.ClientNames, ""), "client-names", "at least one name is required, and none may be empty")
+	for flag, d := range map[string]time.Duration{
+		"response-budget": c.ResponseBudget, "upstream-timeout": c.UpstreamTimeout,
+		"reload-interval": c.ReloadInterval, "cache-ttl": c.CacheTTL, "cache-negative-ttl": c.CacheNegativeTTL,
+	} {
+		refuse(d <= 0, flag, "it must be more than 0")
+	}
+	refuse(c.DrainDelay < 0, "drain-delay", "it must not be negative")
+	refuse(c.UpstreamConcurrency < 1, "upstream-concurrency", "it must be at least 1")
+	refuse(c.UpstreamQPS <= 0, "upstream-qps", "it must be more than 0")
+	refuse(c.CacheSize < 1, "cache-size", "it must be at least 1")
+	refuse(c.MaxKeys < minKeys, "max-keys", "it must be at least 256, which is what the policy may send")
+	refuse(c.MaxBodyBytes < 1<<10, "max-body-bytes", "it must be at least 1KiB")
+	refuse(c.ImageNames != AsWritten && c.ImageNames != Canonical, "image-names", "it is as-written or canonical")
+	refuse(c.LogFormat != JSON && c.LogFormat != Text, "log-format", "it is json or text")
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}

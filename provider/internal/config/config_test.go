@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
+)
+
+// load reads settings as the program does.
+func load(t *testing.T, env map[string]string, args ...string) (config.Serve, error) {
+	t.Helper()
+	var c config.Serve
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	c.Bind(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return c, c.Environment(fs, func(name string) string { return env[name] })
+}
+
+func TestAFlagWinsOverItsVariableAndThatOverEndorctls(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{
+		"ENDOR_PROVIDER_ENDOR_API": "https://ours", "ENDOR_API": "https://endorctls", "ENDOR_NAMESPACE": "acme",
+		"ENDOR_PROVIDER_CACHE_TTL": "1m", "ENDOR_PROVIDER_RESPONSE_BUDGET": "1s", "ENDOR_PROVIDER_CLIENT_NAMES": "a,b",
+		"ENDOR_PROVIDER_MAX_BODY_BYTES": "8MiB", "ENDOR_PROVIDER_LOG_LEVEL": "debug", "ENDOR_PROVIDER_NOT_A_FLAG": "x",
+		"ENDOR_API_CREDENTIALS_KEY": "k", "ENDOR_API_CREDENTIALS_SECRET": "s", "ENDOR_TOKEN": "t",
+	}
+	got, err := load(t, env, "--cache-ttl=2m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.EndorAPI != "https://ours" || got.EndorNamespace != "acme" || got.CacheTTL != 2*time.Minute || got.ResponseBudget != time.Second ||
+		strings.Join(got.ClientNames, " ") != "a b" || got.MaxBodyBytes != 8<<20 || got.LogLevel != slog.LevelDebug ||
+		got.EndorAPIKey != "k" || got.EndorAPISecret != "s" || got.EndorToken != "t" {
+		t.Errorf("settings = %+v", got)
+	}
+}
+
+func TestEveryVariableThatCannotBeReadIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, map[string]string{"ENDOR_PROVIDER_CACHE_TTL": "soon", "ENDOR_PROVIDER_MAX_KEYS": "many"})
+	if err == nil || !strings.Contains(err.Error(), "ENDOR_PROVIDER_CACHE_TTL") || !strings.Contains(err.Error(), "ENDOR_PROVIDER_MAX_KEYS") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+var required = []string{"--tls-cert-file=a", "--tls-private-key-file=b", "--client-ca-file=c"}
+
+func TestTheDefaultsAreValid(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, nil, required...)
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, nil,
+		"--listen-address=", "--ops-address=", "--client-names=", "--certificate-oidc-issuer=", "--response-budget=0s", "--upstream-timeout=-1s",
+		"--cache-ttl=0", "--reload-interval=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
+		"--max-keys=255", "--max-body-bytes=10", "--image-names=short", "--log-format=xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Validate()
+	if err == nil {
+		t.Fatal("all of it is valid")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, flag := range []string{
+		"listen-address", "ops-address", "client-names", "certificate-oidc-issuer", "response-budget", "upstream-timeout", "cache-ttl",
+		"cache-negative-ttl", "drain-delay", "upstream-concurrency", "upstream-qps", "cache-size", "max-keys", "max-body-bytes", "image-names",
+		"log-format", "reload-interval", "tls-cert-file", "tls-private-key-file", "client-ca-file",
+	} {
+		if n := strings.Count(err.Error(), "--"+flag+": "); n != 1 {
+			t.Errorf("--%s is named %d times, want once", flag, n)
+		}
+	}
+	if len(lines) != 20 {
+		t.Errorf("%d lines, want 20:\n%v", len(lines), err)
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]config.ByteSize{"4MiB": 4 << 20, "512KiB": 512 << 10, "4096": 4096, "1025": 1025, "0": 0} {
+		var b config.ByteSize
+		if err := b.Set(in); err != nil || b != want {
+			t.Errorf("Set(%q) = %d, %v; want %d", in, b, err, want)
+		}
+		var again config.ByteSize
+		if err := again.Set(b.String()); err != nil || again != b {
+			t.Errorf("%q printed as %q, which reads as %d, %v", in, b.String(), again, err)
+		}
+	}
+	for _, in := range []string{"", "MiB", "-1", "4MB", "1.5MiB", "4 MiB", "9223372036854775807MiB"} {
+		var b config.ByteSize
+		if err := b.Set(in); err == nil {
+			t.Errorf("Set(%q) = %d, want an error", in, b)
+		}
+	}
+}
