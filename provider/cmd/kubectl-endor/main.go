@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-endor answers questions about image signatures at a desk or
+// in CI, with the same templates and the same engine that Gatekeeper runs in a
+// cluster. On the PATH it is also a kubectl plugin: kubectl endor.
+//
+//	kubectl endor test -f FILE… --provider-url URL [flags]
+//	kubectl endor version
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
+)
+
+const program = "kubectl-endor"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// errRefused ends the program with status 1: everything worked, and the answer
+// is no.
+var errRefused = errors.New("refused")
+
+// run gives the exit status: 0, 1 if something is refused or not as expected,
+// 2 if it could not be found out.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           program,
+		Short:         "Ask what Endor Labs and Gatekeeper say of container images",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl endor"},
+	}
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(testCommand(), buildinfo.Command(program))
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errRefused):
+		return 1
+	default:
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		return 2
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report says what images run, or would, and whether they are admitted.
+package report
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Image is an image that an object has a cluster run or mount.
+type Image struct {
+	// List is where it stands: containers, initContainers, ephemeralContainers
+	// or volumes.
+	List string
+
+	// Name of the container or volume.
+	Name string
+
+	// Reference as it is written.
+	Reference string
+}
+
+// podSpecs is where kinds keep the spec of the Pods that they make.
+var podSpecs = map[string][]string{
+	"Pod":                   {"spec"},
+	"Deployment":            {"spec", "template", "spec"},
+	"ReplicaSet":            {"spec", "template", "spec"},
+	"StatefulSet":           {"spec", "template", "spec"},
+	"DaemonSet":             {"spec", "template", "spec"},
+	"Job":                   {"spec", "template", "spec"},
+	"ReplicationController": {"spec", "template", "spec"},
+	"CronJob":               {"spec", "jobTemplate", "spec", "template", "spec"},
+	"PodTemplate":           {"template", "spec"},
+}
+
+// Images lists the images of a Pod or of a workload, in the order in which they
+// are written; none for objects of other kinds.
+func Images(object *unstructured.Unstructured) []Image {
+	path, ok := podSpecs[object.GetKind()]
+	if !ok {
+		return nil
+	}
+	spec, _, _ := unstructured.NestedMap(object.Object, path...)
+	var images []Image
+	for _, list := range []string{"initContainers", "containers", "ephemeralContainers", "volumes"} {
+		entries, _, _ := unstructured.NestedSlice(spec, list)
+		for _, entry := range entries {
+			if image, ok := imageOf(list, entry); ok {
+				images = append(images, image)
+			}
+		}
+	}
+	return images
+}
+
+func imageOf(list string, entry any) (Image, bool) {
+	fields, ok := entry.(map[string]any)
+	if !ok {
+		return Image{}, false
+	}
+	path := []string{"image"}
+	if list == "volumes" {
+		path = []string{"image", "reference"}
+	}
+	reference, ok, _ := unstructured.NestedString(fields, path...)
+	name, _, _ := unstructured.NestedString(fields, "name")
+	// A container without an image is still one that a policy has to judge.
+	return Image{List: list, Name: name, Reference: reference}, ok || list != "volumes"
+}

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+)
+
+// Decision is what becomes of an object on account of one image.
+type Decision string
+
+// The decisions, the worst last.
+const (
+	Admitted Decision = "admitted"
+	DryRun   Decision = "dryrun" // refused by a constraint that only counts
+	Warned   Decision = "warned" // admitted, with a warning
+	Denied   Decision = "denied"
+)
+
+// ExpectAnnotation on an object holds what is expected of it: "admitted", or
+// codes, such as "NOT_SIGNED" or "NOT_SIGNED,NO_DIGEST", one for each refused
+// image in order.
+const ExpectAnnotation = "endorlabs.com/expect"
+
+// Row is the decision about one image of one object.
+type Row struct {
+	Namespace string `json:"namespace,omitempty"`
+	Kind      string `json:"kind"`
+	Object    string `json:"object"`
+
+	List      string `json:"list,omitempty"`
+	Container string `json:"container,omitempty"`
+	Image     string `json:"image,omitempty"`
+
+	Decision   Decision `json:"decision"`
+	Code       string   `json:"code,omitempty"`
+	Reason     string   `json:"reason,omitempty"`     // the constraint's whole message
+	Constraint string   `json:"constraint,omitempty"` // kind/name
+}
+
+// Outcome is what became of one object.
+type Outcome struct {
+	Rows []Row `json:"rows"`
+
+	// Expected is the object's [ExpectAnnotation], and Got the same said of
+	// what happened; Expected is empty if the object expects nothing.
+	Expected string `json:"expected,omitempty"`
+	Got      string `json:"got"`
+}
+
+// AsExpected says whether nothing else was expected than what happened.
+func (o Outcome) AsExpected() bool { return o.Expected == "" || o.Expected == o.Got }
+
+// Denied says whether the object would not get in.
+func (o Outcome) Denied() bool {
+	return slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Decision == Denied })
+}
+
+// Judge has the engine review the creation of an object and tells what becomes
+// of it image by image. namespace may be nil.
+func Judge(ctx context.Context, e *engine.Engine, object *unstructured.Unstructured, namespace *corev1.Namespace) (Outcome, error) {
+	violations, err := e.Review(ctx, engine.Request{Object: object, Namespace: namespace})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	outcome := Outcome{Rows: rows(object, violations), Expected: object.GetAnnotations()[ExpectAnnotation]}
+	outcome.Got = string(Admitted)
+	for _, r := range outcome.Rows {
+		switch {
+		case r.Code == "":
+		case outcome.Got == string(Admitted):
+			outcome.Got = r.Code
+		default:
+			outcome.Got += "," + r.Code
+		}
+	}
+	return outcome, nil
+}
+
+// rows has one row for each image, with the worst that was said of it, and one
+// for each violation that is about no image.
+func rows(object *unstructured.Unstructured, violations []engine.Violation) []Row {
+	base := Row{Namespace: object.GetNamespace(), Kind: object.GetKind(), Object: object.GetName(), Decision: Admitted}
+	var list []Row
+	told := make([]bool, len(violations))
+	for _, image := range Images(object) {
+		row := base
+		row.List, row.Container, row.Image = image.List, image.Name, image.Reference
+		for i, v := range violations {
+			if isAbout(v, image) {
+				told[i] = true
+				row = worse(row, v)
+			}
+		}
+		list = append(list, row)
+	}
+	for i, v := range violations {
+		if !told[i] {
+			list = append(list, worse(base, v))
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, base)
+	}
+	return list
+}
+
+// isAbout compares name and image: details do not say in which list an image
+// stands, and two containers of one name and image share one verdict.
+func isAbout(v engine.Violation, image Image) bool {
+	return v.Details["container"] == image.Name && v.Details["image"] == image.Reference && image.Name != ""
+}
+
+var severity = []Decision{Admitted, DryRun, Warned, Denied}
+
+func worse(row Row, v engine.Violation) Row {
+	decision := decisionOf(v.EnforcementAction)
+	if cmp.Compare(slices.Index(severity, decision), slices.Index(severity, row.Decision)) < 0 {
+		return row
+	}
+	row.Decision = decision
+	row.Code, _ = v.Details["code"].(string)
+	row.Code = cmp.Or(row.Code, "VIOLATION") // of a foreign template
+	row.Reason = v.Message
+	row.Constraint = v.Constraint.GetKind() + "/" + v.Constraint.GetName()
+	return row
+}
+
+// decisionOf reads Gatekeeper's enforcement action; what is not known denies.
+func decisionOf(action string) Decision {
+	switch action {
+	case "dryrun":
+		return DryRun
+	case "warn":
+		return Warned
+	default:
+		return Denied
+	}
+}
