@@ -10,7 +10,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,18 +18,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/testbed"
-)
-
-// Credentials of the emulator, which knows no others.
-const (
-	apiKey    = "endr+demo-key"
-	apiSecret = "endr+demo-secret"
-	namespace = "acme"
 )
 
 func main() {
@@ -54,15 +44,15 @@ func run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 
-	emulator, err := startEmulator(ctx, stderr)
+	emulator, err := testbed.StartEmulator("bin/endor-emulator", "examples/signatures.yaml", stderr)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, emulator.stop()) }()
+	defer func() { err = errors.Join(err, emulator.Stop()) }()
 
 	provider, err := testbed.Start(ctx, testbed.Config{
 		Program: "bin/endor-gatekeeper-provider", Certificates: certificates,
-		API: emulator.url, Key: apiKey, Secret: apiSecret, Namespace: namespace,
+		API: emulator.URL, Key: testbed.APIKey, Secret: testbed.APISecret, Namespace: testbed.Namespace,
 	})
 	if err != nil {
 		return err
@@ -78,12 +68,12 @@ func run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 
 What is admitted to namespace production, and why not:
 
-`, provider.URL, emulator.url)
+`, provider.URL, emulator.URL)
 	judge := judge{certificates: certificates, provider: provider.URL, stdout: stdout, stderr: stderr}
 	examples := judge.run(ctx, "examples/[0-9]*.yaml")
 
 	fmt.Fprint(stdout, "\nAnd while Endor Labs cannot be reached (the emulator was stopped):\n\n")
-	if err := emulator.stop(); err != nil {
+	if err := emulator.Stop(); err != nil {
 		return err
 	}
 	if err := errors.Join(examples, judge.run(ctx, "examples/outage/*.yaml")); err != nil {
@@ -96,48 +86,6 @@ Everything ended as expected. Try next:
   policies/README.md                 every parameter of the policy, by example
 `)
 	return nil
-}
-
-// emulator is a running endor-emulator.
-type emulator struct {
-	url  string
-	stop func() error // may be called again
-}
-
-func startEmulator(ctx context.Context, stderr io.Writer) (*emulator, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, "bin/endor-emulator",
-		"--api-key="+apiKey, "--api-secret="+apiSecret, "--namespace="+namespace, "--sign=examples/signatures.yaml", "--log-level=error")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	cmd.Stderr = stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("start the emulator: %w", err)
-	}
-	stopped := false
-	e := &emulator{stop: func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		// It was told to end, so that it did is no error.
-		if err := cmd.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("the emulator: %w", err)
-		}
-		return nil
-	}}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the emulator does not say where it listens: %w", err), e.stop())
-	}
-	e.url = strings.TrimSpace(line)
-	return e, nil
 }
 
 // judge runs kubectl-endor test as a person would.
