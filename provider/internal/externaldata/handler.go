@@ -22,6 +22,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	wire "github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
@@ -93,7 +95,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	keys, err := h.decode(http.MaxBytesReader(w, r.Body, h.cfg.MaxBodyBytes))
+	keys, err := h.decode(http.MaxBytesReader(w, r.Body, h.cfg.MaxBodyBytes), r.ContentLength)
 	if err != nil {
 		h.reply(w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
 		h.metrics.observe(badRequest, 0, time.Since(start))
@@ -109,45 +111,50 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // decode reads the distinct keys of a request, in order of first appearance.
-func (h *Handler) decode(body io.Reader) ([]string, error) {
-	raw, err := io.ReadAll(body)
-	if err != nil {
+// size is what the client says of the body, a hint.
+func (h *Handler) decode(body io.Reader, size int64) ([]string, error) {
+	var raw bytes.Buffer
+	raw.Grow(int(min(max(size, 0), h.cfg.MaxBodyBytes)) + bytes.MinRead)
+	if _, err := raw.ReadFrom(body); err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
 	var req wire.ProviderRequest
-	if err := json.Unmarshal(raw, &req); err != nil {
+	if err := json.Unmarshal(raw.Bytes(), &req); err != nil {
 		return nil, fmt.Errorf("decode request: %w", err)
 	}
 	if req.Request.Keys == nil {
 		return nil, errors.New("decode request: it holds no keys")
 	}
-	seen := make(map[string]struct{}, len(req.Request.Keys))
-	var distinct []string
-	for _, key := range req.Request.Keys {
-		if _, ok := seen[key]; ok {
-			continue
-		}
-		if seen[key] = struct{}{}; len(seen) > h.cfg.MaxKeys {
-			return nil, fmt.Errorf("the request holds more than %d keys", h.cfg.MaxKeys)
-		}
-		distinct = append(distinct, key)
+	keys := distinct(req.Request.Keys)
+	if len(keys) > h.cfg.MaxKeys {
+		return nil, fmt.Errorf("the request holds %d keys, at most %d are answered", len(keys), h.cfg.MaxKeys)
 	}
-	return distinct, nil
+	return keys, nil
+}
+
+// distinct drops repeated keys, in place.
+func distinct(keys []string) []string {
+	seen := make(map[string]struct{}, len(keys))
+	return slices.DeleteFunc(keys, func(key string) bool {
+		_, repeated := seen[key]
+		seen[key] = struct{}{}
+		return repeated
+	})
 }
 
 // reply writes a response. A peer that hung up is not worth more than that.
 func (h *Handler) reply(w http.ResponseWriter, response wire.Response) {
 	// Mutation demands it; the same keys do get the same answer.
 	response.Idempotent = true
-	var body bytes.Buffer
-	err := json.NewEncoder(&body).Encode(wire.ProviderResponse{APIVersion: apiVersion, Kind: wire.ProviderResponseKind, Response: response})
+	body, err := json.Marshal(wire.ProviderResponse{APIVersion: apiVersion, Kind: wire.ProviderResponseKind, Response: response})
 	if err != nil {
 		// Nothing in a response can fail to encode; a broken one is no answer.
 		http.Error(w, "encode response", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body.Bytes())
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
 }
 
 func (h *Handler) log(ctx context.Context, answers []verify.Answer, worst *verify.Undecided, took time.Duration) {

@@ -25,6 +25,8 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"slices"
+	"unique"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
 )
@@ -54,10 +56,11 @@ type Question struct {
 	Signers Signers
 }
 
-// Signers is an ordered, comparable list of up to [MaxSigners] signers.
+// Signers is an ordered, comparable list of up to [MaxSigners] signers. It is
+// small: equal lists, of which a cluster has few, are kept once.
 type Signers struct {
 	count int
-	list  [MaxSigners]Claims
+	list  unique.Handle[[MaxSigners]Claims] // zero if count is
 }
 
 // NewSigners makes a list. It refuses more than [MaxSigners] signers and
@@ -71,31 +74,37 @@ func NewSigners(signers ...Claims) (Signers, error) {
 			return Signers{}, err
 		}
 	}
-	s := Signers{count: len(signers)}
-	copy(s.list[:], signers)
-	return s, nil
+	return intern(signers), nil
+}
+
+func intern(signers []Claims) Signers {
+	if len(signers) == 0 {
+		return Signers{}
+	}
+	var list [MaxSigners]Claims
+	copy(list[:], signers)
+	return Signers{count: len(signers), list: unique.Make(list)}
 }
 
 // Len is the number of signers.
 func (s Signers) Len() int { return s.count }
 
 // All gives the signers with their positions, in order.
-func (s *Signers) All() iter.Seq2[int, Claims] {
-	return func(yield func(int, Claims) bool) {
-		for i := range s.count {
-			if !yield(i, s.list[i]) {
-				return
-			}
-		}
+func (s Signers) All() iter.Seq2[int, Claims] {
+	if s.count == 0 {
+		return func(func(int, Claims) bool) {}
 	}
+	list := s.list.Value()
+	return slices.All(list[:s.count])
 }
 
 // Map gives the list with f applied to each signer. f must keep a signer valid.
 func (s Signers) Map(f func(Claims) Claims) Signers {
-	for i := range s.count {
-		s.list[i] = f(s.list[i])
+	var list []Claims
+	for _, c := range s.All() {
+		list = append(list, f(c))
 	}
-	return s
+	return intern(list)
 }
 
 var namespacePattern = regexp.MustCompile(`^[a-z0-9_-]{1,32}(\.[a-z0-9_-]{1,32})*$`)

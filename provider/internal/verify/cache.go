@@ -110,8 +110,10 @@ func (c *Cache) Verify(ctx context.Context, q question.Question) (Verdict, error
 }
 
 // Peek gives the verdict that is kept and asks nobody.
-func (c *Cache) Peek(q question.Question) (Verdict, bool) {
-	v, ok := c.get(identify(q))
+func (c *Cache) Peek(q question.Question) (Verdict, bool) { return c.peek(identify(q)) }
+
+func (c *Cache) peek(id identity) (Verdict, bool) {
+	v, ok := c.get(id)
 	if ok {
 		c.hits.Inc()
 	} else {

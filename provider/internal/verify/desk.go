@@ -37,7 +37,8 @@ const DefaultBudget = 1700 * time.Millisecond
 // Desk answers the keys of requests.
 type Desk struct {
 	cfg       DeskConfig
-	answers   *prometheus.CounterVec
+	keys      *keyReader
+	verdicts  *prometheus.CounterVec
 	undecided *prometheus.CounterVec
 }
 
@@ -48,8 +49,8 @@ func NewDesk(cfg DeskConfig) *Desk {
 	}
 	f := promauto.With(cfg.Registerer)
 	d := &Desk{
-		cfg: cfg,
-		answers: f.NewCounterVec(prometheus.CounterOpts{
+		cfg: cfg, keys: newKeyReader(cfg.Resolver),
+		verdicts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "verdicts_total",
 			Help: "Keys that were answered with a verdict, by code.",
 		}, []string{"code"}),
@@ -58,10 +59,10 @@ func NewDesk(cfg DeskConfig) *Desk {
 			Help: "Keys that could not be answered, by code and cause.",
 		}, []string{"code", "cause"}),
 	}
-	// Alerts need a zero to rise from.
+	// An alert needs a zero to rise from.
 	for _, code := range Codes() {
 		if class := code.Class(); class == ClassVerified || class == ClassRejected {
-			d.answers.WithLabelValues(string(code))
+			d.verdicts.WithLabelValues(string(code))
 		}
 	}
 	return d
@@ -103,16 +104,13 @@ func (d *Desk) Answers(ctx context.Context, keys []string) []Answer {
 // atOnce answers what needs no call. An answer with neither a verdict nor a
 // reason is left to be asked for.
 func (d *Desk) atOnce(key string) Answer {
-	q, err := question.Parse(key)
-	if err == nil {
-		q, err = d.cfg.Resolver.Resolve(q)
-	}
+	read, err := d.keys.read(key)
 	if err != nil {
 		return refused(key, err)
 	}
-	a := Answer{Key: key, Question: q}
+	a := Answer{Key: key, Question: read.question}
 	if d.cfg.Cache != nil {
-		a.Verdict, a.Cached = d.cfg.Cache.Peek(q)
+		a.Verdict, a.Cached = d.cfg.Cache.peek(read.id)
 	}
 	return a
 }
@@ -143,5 +141,5 @@ func (d *Desk) count(a *Answer) {
 		d.undecided.WithLabelValues(string(a.Undecided.Code), string(a.Undecided.Cause)).Inc()
 		return
 	}
-	d.answers.WithLabelValues(string(a.Verdict.Code)).Inc()
+	d.verdicts.WithLabelValues(string(a.Verdict.Code)).Inc()
 }
