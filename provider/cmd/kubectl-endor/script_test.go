@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/policytest/live"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){program: main})
+}
+
+// TestScripts drives the program as a person would, before a provider and an
+// emulator that run.
+func TestScripts(t *testing.T) {
+	root, err := live.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage, err := live.NewStage(t.Context(), filepath.Join(root, "examples", "signatures.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stage.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cert, key := stage.Certificates.ClientFiles()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			for name, value := range map[string]string{
+				"EXAMPLES":   filepath.Join(root, "examples"),
+				"TEMPLATE":   filepath.Join(root, "policies", "library", "k8sendorsignedimages", "template.yaml"),
+				"PRODUCTION": filepath.Join(root, "policies", "library", "k8sendorsignedimages", "samples", "production", "constraint.yaml"),
+				"URL":        stage.Provider.URL, "CA": stage.Certificates.ServerCAFile(), "CERT": cert, "KEY": key,
+			} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
+	})
+}

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/manifest"
+)
+
+func object(t *testing.T, yaml string) *unstructured.Unstructured {
+	t.Helper()
+	objects, err := manifest.Decode(strings.NewReader(yaml), "test")
+	if err != nil || len(objects) != 1 {
+		t.Fatalf("%d objects, %v", len(objects), err)
+	}
+	return objects[0].Unstructured
+}
+
+const podSpec = `{
+  initContainers: [{name: i, image: init}],
+  containers: [{name: c, image: main}, {name: empty}],
+  ephemeralContainers: [{name: e, image: debug}],
+  volumes: [{name: data, emptyDir: {}}, {name: v, image: {reference: vol}}],
+}`
+
+func TestImagesOfEveryKind(t *testing.T) {
+	t.Parallel()
+	want := []Image{
+		{"initContainers", "i", "init"}, {"containers", "c", "main"}, {"containers", "empty", ""},
+		{"ephemeralContainers", "e", "debug"}, {"volumes", "v", "vol"},
+	}
+	for kind, path := range podSpecs {
+		yaml := "apiVersion: v1\nkind: " + kind + "\n"
+		for i, key := range path {
+			yaml += strings.Repeat("  ", i) + key + ":\n"
+		}
+		yaml += strings.Repeat("  ", len(path)) + strings.ReplaceAll(podSpec, "\n", "\n"+strings.Repeat("  ", len(path)))
+		if diff := cmp.Diff(want, Images(object(t, yaml))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
+	}
+	if got := Images(object(t, "apiVersion: v1\nkind: ConfigMap\nspec: "+strings.ReplaceAll(podSpec, "\n", "\n  "))); got != nil {
+		t.Errorf("a ConfigMap has images %v", got)
+	}
+	if got := Images(object(t, "apiVersion: v1\nkind: Pod\nspec: {containers: [x, null], volumes: 3}")); len(got) != 0 {
+		t.Errorf("a broken Pod has images %v", got)
+	}
+}
+
+func violation(action, container, image, code string) engine.Violation {
+	return engine.Violation{
+		Constraint:        &unstructured.Unstructured{Object: map[string]any{"kind": "K8sEndorSignedImages", "metadata": map[string]any{"name": "c"}}},
+		EnforcementAction: action, Message: "[" + code + "] it", Details: map[string]any{"container": container, "image": image, "code": code},
+	}
+}
+
+func TestEveryImageHasItsRowAndEveryViolationIsTold(t *testing.T) {
+	t.Parallel()
+	pod := object(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: ns}\nspec: {containers: [{name: a, image: one}, {name: b, image: two}]}")
+	got := rows(pod, []engine.Violation{
+		violation("warn", "a", "one", "UNAVAILABLE"), violation("deny", "a", "one", "NOT_SIGNED"), violation("dryrun", "a", "one", "REVOKED"),
+		violation("deny", "", "", "TOO_MANY_IMAGES"), violation("whatever", "b", "other", "NO_DIGEST"),
+	})
+	base := Row{Namespace: "ns", Kind: "Pod", Object: "p"}
+	row := func(list, container, image string, d Decision, code string) Row {
+		r := base
+		r.List, r.Container, r.Image, r.Decision, r.Code = list, container, image, d, code
+		if code != "" {
+			r.Reason, r.Constraint = "["+code+"] it", "K8sEndorSignedImages/c"
+		}
+		return r
+	}
+	want := []Row{
+		row("containers", "a", "one", Denied, "NOT_SIGNED"), row("containers", "b", "two", Admitted, ""),
+		row("", "", "", Denied, "TOO_MANY_IMAGES"), row("", "", "", Denied, "NO_DIGEST"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheTableEscapesWhatCouldForgeALine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := WriteTable(&out, []Outcome{{
+		Rows:     []Row{{Kind: "Pod", Object: "p", List: "initContainers", Container: "a\nPod/x", Image: "\x1b[2Kghcr.io/a@sha256:" + strings.Repeat("0a", 32), Decision: Denied, Reason: "no \u202e"}},
+		Expected: "admitted", Got: "NOT_SIGNED",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || strings.ContainsAny(out.String(), "\x1b\u202e") || !strings.Contains(lines[1], "EXPECTED admitted") || !strings.Contains(lines[1], "@sha256:0a0a0a0a…") || !strings.Contains(lines[1], "(init)") {
+		t.Errorf("table:\n%s", out.String())
+	}
+}
