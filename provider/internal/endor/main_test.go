@@ -6,6 +6,7 @@ package endor_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,9 +32,18 @@ const (
 )
 
 var (
+	apiRef    = mustParse(apiImage)
 	apiBuild  = endortest.GitHubClaims("acme", "api", "refs/heads/main")
 	apiClaims = question.Claims(apiBuild)
 )
+
+func mustParse(s string) imageref.Ref {
+	ref, err := imageref.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return ref
+}
 
 // signed serves an emulator that signed apiImage.
 func signed(t testing.TB, cfg endortest.Config) *endortest.Server {
@@ -41,6 +51,22 @@ func signed(t testing.TB, cfg endortest.Config) *endortest.Server {
 	s := endortest.Start(t, cfg)
 	sign(t, s.Emulator)
 	return s
+}
+
+// signedTLS is signed over HTTPS, and silent about clients that do not trust it.
+func signedTLS(t testing.TB) *endortest.Server {
+	t.Helper()
+	emulator, err := endortest.New(endortest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign(t, emulator)
+	s := httptest.NewUnstartedServer(emulator.Handler())
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	t.Cleanup(emulator.Close)
+	return &endortest.Server{Emulator: emulator, HTTP: s, URL: s.URL, APIKey: endortest.DefaultAPIKey, APISecret: endortest.DefaultAPISecret, Namespace: endortest.DefaultNamespace}
 }
 
 func sign(t testing.TB, e *endortest.Emulator) {
@@ -85,18 +111,9 @@ func newClientAt(t testing.TB, h http.Handler, change ...func(*endor.Config)) *e
 	return newClient(t, &endortest.Server{URL: s.URL, APIKey: "endr+key", APISecret: "endr+secret"}, change...)
 }
 
-func mustParse(t testing.TB, s string) imageref.Ref {
-	t.Helper()
-	ref, err := imageref.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}
-
+// ask may be called by any goroutine.
 func ask(t testing.TB, c *endor.Client) (endor.Answer, error) {
-	t.Helper()
-	return c.Verify(t.Context(), endortest.DefaultNamespace, mustParse(t, apiImage), apiClaims)
+	return c.Verify(t.Context(), endortest.DefaultNamespace, apiRef, apiClaims)
 }
 
 func mustSucceed(t testing.TB, c *endor.Client) {

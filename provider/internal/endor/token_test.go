@@ -114,7 +114,7 @@ func TestExchangeOutlivesTheCallerThatStartedIt(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {
-		_, err := c.Verify(ctx, s.Namespace, mustParse(t, apiImage), apiClaims)
+		_, err := c.Verify(ctx, s.Namespace, apiRef, apiClaims)
 		first <- err
 	}()
 	await(t, s, held(1))
