@@ -41,8 +41,7 @@ type provider struct {
 	pair      *certs.Source[tls.Certificate]
 	clientCAs *certs.Source[*x509.CertPool]
 	client    *endor.Client
-	calls     *verify.Coalesce
-	cache     *verify.Cache
+	desk      *verify.Desk
 	handler   *externaldata.Handler
 }
 
@@ -59,19 +58,20 @@ func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
 		return nil, err
 	}
 
-	limit := verify.NewLimit(verify.NewEndor(p.client, nil), cfg.UpstreamConcurrency)
-	p.cache, err = verify.NewCache(limit, verify.CacheConfig{
-		Size: cfg.CacheSize, TTL: cfg.CacheTTL, NegativeTTL: cfg.CacheNegativeTTL, Registerer: p.metrics,
+	p.desk, err = verify.New(verify.NewEndor(p.client, nil), verify.Config{
+		Resolver: resolver, Budget: cfg.ResponseBudget, DegradedWait: cfg.DegradedWait,
+		UpstreamTimeout: cfg.UpstreamTimeout, Concurrency: cfg.UpstreamConcurrency,
+		Cache: verify.CacheConfig{
+			Size: cfg.CacheSize, TTL: cfg.CacheTTL, NegativeTTL: cfg.CacheNegativeTTL, StaleIfError: cfg.StaleIfError,
+		},
+		Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.calls = verify.NewCoalesce(p.cache, cfg.UpstreamTimeout)
 	p.handler = externaldata.NewHandler(externaldata.Config{
-		Answerer: verify.NewDesk(verify.DeskConfig{
-			Resolver: resolver, Verifier: p.calls, Cache: p.cache, Budget: cfg.ResponseBudget, Registerer: p.metrics,
-		}),
-		MaxKeys: cfg.MaxKeys, MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: p.log, Registerer: p.metrics,
+		Answerer: p.desk,
+		MaxKeys:  cfg.MaxKeys, MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: p.log, Registerer: p.metrics,
 	})
 	return p, nil
 }
@@ -220,7 +220,6 @@ func (p *provider) tokenAttempted(ctx context.Context) func(error) {
 
 // close ends what is left in the background.
 func (p *provider) close() {
-	p.calls.Close()
+	p.desk.Close()
 	p.client.Close()
-	p.cache.Close()
 }

@@ -75,18 +75,18 @@ func newProvider(b *testing.B, n int) (http.Handler, *endortest.Server) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	cache, err := verify.NewCache(verify.NewLimit(verify.NewEndor(client, nil), 32), verify.CacheConfig{TTL: time.Hour, Registerer: reg})
+	desk, err := verify.New(verify.NewEndor(client, nil), verify.Config{
+		Resolver: verify.Resolver{Namespace: "acme"}, Cache: verify.CacheConfig{TTL: time.Hour}, Registerer: reg,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	calls := verify.NewCoalesce(cache, 15*time.Second)
 	b.Cleanup(func() {
-		calls.Close()
-		cache.Close()
+		desk.Close()
 		client.Close()
 	})
 	return externaldata.NewHandler(externaldata.Config{
-		Answerer:   verify.NewDesk(verify.DeskConfig{Resolver: verify.Resolver{Namespace: "acme"}, Verifier: calls, Cache: cache, Registerer: reg}),
+		Answerer:   desk,
 		Log:        slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		Registerer: reg,
 	}), emulator

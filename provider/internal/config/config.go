@@ -54,6 +54,7 @@ type Serve struct {
 	ImageNameRewrite []string
 
 	ResponseBudget      time.Duration
+	DegradedWait        time.Duration
 	UpstreamTimeout     time.Duration
 	UpstreamConcurrency int
 	UpstreamQPS         float64
@@ -61,6 +62,7 @@ type Serve struct {
 	CacheSize        int
 	CacheTTL         time.Duration
 	CacheNegativeTTL time.Duration
+	StaleIfError     time.Duration
 
 	MaxKeys      int
 	MaxBodyBytes ByteSize
@@ -105,6 +107,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&c.ImageNameRewrite, "image-name-rewrite", nil, "`FROM/=TO/`: look images of a mirror up under the name that was signed; may be repeated, the longest FROM wins")
 
 	fs.DurationVar(&c.ResponseBudget, "response-budget", 1700*time.Millisecond, "time after which a request is answered with what is decided; at least 0.2s below the timeout of the Provider object")
+	fs.DurationVar(&c.DegradedWait, "degraded-wait", 100*time.Millisecond, "time that a request waits instead, from the first question that overran the budget until Endor Labs decides one again")
 	fs.DurationVar(&c.UpstreamTimeout, "upstream-timeout", 15*time.Second, "time for one question at Endor Labs with all retries; it goes on when its request was answered")
 	fs.IntVar(&c.UpstreamConcurrency, "upstream-concurrency", 32, "questions at Endor Labs at the same time")
 	fs.Float64Var(&c.UpstreamQPS, "upstream-qps", 100, "calls of Endor Labs a second, retries included")
@@ -112,6 +115,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.IntVar(&c.CacheSize, "cache-size", 100_000, "verdicts kept in memory")
 	fs.DurationVar(&c.CacheTTL, "cache-ttl", 5*time.Minute, "how long VERIFIED is believed")
 	fs.DurationVar(&c.CacheNegativeTTL, "cache-negative-ttl", 15*time.Second, "how long any other verdict is believed")
+	fs.DurationVar(&c.StaleIfError, "stale-if-error", 30*time.Minute, "how long past its life VERIFIED is given while Endor Labs cannot be asked; 0 turns it off")
 
 	fs.IntVar(&c.MaxKeys, "max-keys", minKeys, "distinct keys of one request, at least 256")
 	c.MaxBodyBytes = 4 << 20
@@ -173,11 +177,12 @@ func (c *Serve) Validate() error {
 	}
 	refuse(len(c.ClientNames) == 0 || slices.Contains(c.ClientNames, ""), "client-names", "at least one name is required, and none may be empty")
 	for flag, d := range map[string]time.Duration{
-		"response-budget": c.ResponseBudget, "upstream-timeout": c.UpstreamTimeout,
+		"response-budget": c.ResponseBudget, "degraded-wait": c.DegradedWait, "upstream-timeout": c.UpstreamTimeout,
 		"reload-interval": c.ReloadInterval, "cache-ttl": c.CacheTTL, "cache-negative-ttl": c.CacheNegativeTTL,
 	} {
 		refuse(d <= 0, flag, "it must be more than 0")
 	}
+	refuse(c.StaleIfError < 0, "stale-if-error", "it must not be negative")
 	refuse(c.DrainDelay < 0, "drain-delay", "it must not be negative")
 	refuse(c.UpstreamConcurrency < 1, "upstream-concurrency", "it must be at least 1")
 	refuse(c.UpstreamQPS <= 0, "upstream-qps", "it must be more than 0")

@@ -70,7 +70,7 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, nil,
 		"--listen-address=", "--ops-address=", "--client-names=", "--certificate-oidc-issuer=", "--response-budget=0s", "--upstream-timeout=-1s",
-		"--cache-ttl=0", "--reload-interval=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
+		"--cache-ttl=0", "--degraded-wait=0", "--stale-if-error=-1s", "--reload-interval=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
 		"--max-keys=255", "--max-body-bytes=10", "--image-names=short", "--log-format=xml")
 	if err != nil {
 		t.Fatal(err)
@@ -83,14 +83,14 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	for _, flag := range []string{
 		"listen-address", "ops-address", "client-names", "certificate-oidc-issuer", "response-budget", "upstream-timeout", "cache-ttl",
 		"cache-negative-ttl", "drain-delay", "upstream-concurrency", "upstream-qps", "cache-size", "max-keys", "max-body-bytes", "image-names",
-		"log-format", "reload-interval", "tls-cert-file", "tls-private-key-file", "client-ca-file",
+		"log-format", "degraded-wait", "stale-if-error", "reload-interval", "tls-cert-file", "tls-private-key-file", "client-ca-file",
 	} {
 		if n := strings.Count(err.Error(), "--"+flag+": "); n != 1 {
 			t.Errorf("--%s is named %d times, want once", flag, n)
 		}
 	}
-	if len(lines) != 20 {
-		t.Errorf("%d lines, want 20:\n%v", len(lines), err)
+	if len(lines) != 22 {
+		t.Errorf("%d lines, want 22:\n%v", len(lines), err)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestByteSize(t *testing.T) {
 			t.Errorf("%q printed as %q, which reads as %d, %v", in, b.String(), again, err)
 		}
 	}
-	for _, in := range []string{"", "MiB", "-1", "4MB", "1.5MiB", "4 MiB", "9223372036854775807MiB"} {
+	for _, in := range []string{"", "MiB", "-1", "4MB", "1.5MiB", "4 MiB", "9223372236854775807MiB"} {
 		var b config.ByteSize
 		if err := b.Set(in); err == nil {
 			t.Errorf("Set(%q) = %d, want an error", in, b)

@@ -40,6 +40,7 @@ const (
 	ReasonRateLimited Reason = "rate_limited" // HTTP 429
 	ReasonServerError Reason = "server_error" // HTTP 5xx or 408
 	ReasonBadResponse Reason = "bad_response" // HTTP 2xx that holds no answer
+	ReasonBusy        Reason = "busy"         // more calls at once than [Config.Rate] allows; the API was not asked
 
 	ReasonCredentials Reason = "credentials" // HTTP 401, or credentials that cannot be read
 	ReasonLicense     Reason = "license"     // HTTP 402

@@ -44,6 +44,7 @@ func (rt measured) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(req.URL.Path, "/auth/api-key") {
 		operation = "token"
 	}
+	Attempted(req.Context())
 	start := time.Now()
 	resp, err := rt.next.RoundTrip(req)
 	rt.metrics.seconds.WithLabelValues(operation).Observe(time.Since(start).Seconds())

@@ -579,7 +579,7 @@ func TestRateExhausted(t *testing.T) {
 	})
 	mustSucceed(t, c) // an exchange and a question
 	e := mustFail(t, c)
-	wantError(t, e, endor.KindUnavailable, endor.ReasonTimeout, 0)
-	wantText(t, e.Error(), "endor: verify artifact: timeout: too many calls to Endor Labs at once")
+	wantError(t, e, endor.KindUnavailable, endor.ReasonBusy, 0)
+	wantText(t, e.Error(), "endor: verify artifact: busy: too many calls to Endor Labs at once")
 	wantRequests(t, s, 1, 1)
 }

@@ -19,7 +19,7 @@ func (rt rateLimited) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := rt.limiter.Wait(req.Context()); err != nil {
 		// The wait would outlast the deadline, or the caller left. This is no
 		// failure of the API, and trying again would only wait again.
-		return nil, &Error{Kind: KindUnavailable, Reason: ReasonTimeout, Detail: "too many calls to Endor Labs at once"}
+		return nil, &Error{Kind: KindUnavailable, Reason: ReasonBusy, Detail: "too many calls to Endor Labs at once"}
 	}
 	return rt.next.RoundTrip(req)
 }

@@ -49,8 +49,14 @@ func (byName) Verify(_ context.Context, q question.Question) (verify.Verdict, er
 	}
 }
 
-func newHandler(cfg externaldata.Config) http.Handler {
-	cfg.Answerer = verify.NewDesk(verify.DeskConfig{Resolver: verify.Resolver{Namespace: "acme"}, Verifier: byName{}})
+func newHandler(t testing.TB, cfg externaldata.Config) http.Handler {
+	t.Helper()
+	desk, err := verify.New(byName{}, verify.Config{Resolver: verify.Resolver{Namespace: "acme"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(desk.Close)
+	cfg.Answerer = desk
 	return externaldata.NewHandler(cfg)
 }
 
@@ -84,7 +90,7 @@ func post(t testing.TB, h http.Handler, body io.Reader) wire.ProviderResponse {
 
 func TestAVerifiedImageIsAValue(t *testing.T) {
 	t.Parallel()
-	got := post(t, newHandler(externaldata.Config{}), strings.NewReader(request(t, image("good"))))
+	got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(request(t, image("good"))))
 	want := []wire.Item{{Key: image("good"), Value: map[string]any{
 		"verified": true, "code": "VERIFIED", "image": "ghcr.io/acme/good", "digest": sum, "namespace": "acme",
 		"signer": map[string]any{"source_repository": "acme/good"}, "signed_at": "2026-11-01T12:00:00Z", "stale": false,
@@ -100,7 +106,7 @@ func TestEveryDistinctKeyIsAccountedFor(t *testing.T) {
 		image("good"), image("bad"), image("down"), image("bad"), "ghcr.io/acme/good:v1", "", "x\x7f",
 		"image=" + image("good"), strings.Repeat("k", 9000), image("good"), "ghcr.io/acme/good@sha512:" + strings.Repeat("ab", 64),
 	}
-	got := post(t, newHandler(externaldata.Config{}), strings.NewReader(request(t, keys...)))
+	got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(request(t, keys...)))
 	codes := map[string]string{}
 	var order []string
 	for _, item := range got.Response.Items {
@@ -134,7 +140,7 @@ func TestEveryDistinctKeyIsAccountedFor(t *testing.T) {
 
 func TestTheReasonThatOnlyTheOperatorCanMendComesFirst(t *testing.T) {
 	t.Parallel()
-	h := newHandler(externaldata.Config{})
+	h := newHandler(t, externaldata.Config{})
 	for _, keys := range [][]string{{image("down"), image("forbidden")}, {image("forbidden"), image("down")}} {
 		got := post(t, h, strings.NewReader(request(t, keys...)))
 		if len(got.Response.Items) != 0 || !strings.HasPrefix(got.Response.SystemError, "MISCONFIGURED: ") {
@@ -145,7 +151,7 @@ func TestTheReasonThatOnlyTheOperatorCanMendComesFirst(t *testing.T) {
 
 func TestSentencesAreTheSameForTheSameCauseAndGiveNothingAway(t *testing.T) {
 	t.Parallel()
-	h := newHandler(externaldata.Config{})
+	h := newHandler(t, externaldata.Config{})
 	one := post(t, h, strings.NewReader(request(t, image("down")))).Response.SystemError
 	two := post(t, h, strings.NewReader(request(t, "other/down@"+sum, image("good")))).Response.SystemError
 	if one != two {
@@ -186,7 +192,7 @@ func TestARequestThatCannotBeReadIsRefusedWhole(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got := post(t, newHandler(externaldata.Config{}), strings.NewReader(tc.body))
+			got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(tc.body))
 			if len(got.Response.Items) != 0 || !strings.HasPrefix(got.Response.SystemError, "BAD_REQUEST: ") {
 				t.Errorf("%d items, system error %q; want none and BAD_REQUEST", len(got.Response.Items), got.Response.SystemError)
 			}
@@ -196,7 +202,7 @@ func TestARequestThatCannotBeReadIsRefusedWhole(t *testing.T) {
 
 func TestAsManyKeysAsAPolicyMaySendAreAnswered(t *testing.T) {
 	t.Parallel()
-	got := post(t, newHandler(externaldata.Config{}), strings.NewReader(request(t, manyKeys(256)...)))
+	got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(request(t, manyKeys(256)...)))
 	if len(got.Response.Items) != 256 || got.Response.SystemError != "" {
 		t.Errorf("%d items, system error %q; want 256 and none", len(got.Response.Items), got.Response.SystemError)
 	}
@@ -204,7 +210,7 @@ func TestAsManyKeysAsAPolicyMaySendAreAnswered(t *testing.T) {
 
 func TestRepeatedKeysCountOnce(t *testing.T) {
 	t.Parallel()
-	got := post(t, newHandler(externaldata.Config{}), strings.NewReader(request(t, slices.Repeat([]string{image("good")}, 5000)...)))
+	got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(request(t, slices.Repeat([]string{image("good")}, 5000)...)))
 	if len(got.Response.Items) != 1 {
 		t.Errorf("%d items, want 1", len(got.Response.Items))
 	}
@@ -212,7 +218,7 @@ func TestRepeatedKeysCountOnce(t *testing.T) {
 
 func TestAnEmptyListOfKeysIsAnsweredWithNothing(t *testing.T) {
 	t.Parallel()
-	got := post(t, newHandler(externaldata.Config{}), strings.NewReader(`{"request":{"keys":[]}}`))
+	got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(`{"request":{"keys":[]}}`))
 	if len(got.Response.Items) != 0 || got.Response.SystemError != "" {
 		t.Errorf("response %+v, want an empty one", got.Response)
 	}
@@ -221,7 +227,7 @@ func TestAnEmptyListOfKeysIsAnsweredWithNothing(t *testing.T) {
 func TestOnlyPOST(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	newHandler(externaldata.Config{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/validate", nil))
+	newHandler(t, externaldata.Config{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/validate", nil))
 	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != http.MethodPost {
 		t.Errorf("GET: HTTP %d, Allow %q", w.Code, w.Header().Get("Allow"))
 	}
@@ -234,7 +240,7 @@ func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestAPeerThatHangsUpHarmsNobody(t *testing.T) {
 	t.Parallel()
-	h := newHandler(externaldata.Config{})
+	h := newHandler(t, externaldata.Config{})
 	h.ServeHTTP(broken{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/validate", strings.NewReader(request(t, image("good")))))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/validate", io.MultiReader(strings.NewReader(`{"req`), brokenReader{})))
 }
@@ -247,7 +253,7 @@ func TestOneLineAndOneCountForEachRequest(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	reg := prometheus.NewRegistry()
-	h := newHandler(externaldata.Config{Log: slog.New(slog.NewJSONHandler(&log, nil)), Registerer: reg})
+	h := newHandler(t, externaldata.Config{Log: slog.New(slog.NewJSONHandler(&log, nil)), Registerer: reg})
 	post(t, h, strings.NewReader(request(t, image("good"), image("bad"))))
 	post(t, h, strings.NewReader(request(t, image("down"))))
 	post(t, h, strings.NewReader("{"))
@@ -286,7 +292,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte(`{"request":{"keys":["","x","` + image("down") + `"]}}`))
 	f.Add([]byte(`{"request":{"keys":null}}`))
 	f.Add([]byte(`[[[[`))
-	h := newHandler(externaldata.Config{})
+	h := newHandler(f, externaldata.Config{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got := post(t, h, bytes.NewReader(body))
 		for _, item := range got.Response.Items {

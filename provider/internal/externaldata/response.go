@@ -46,7 +46,7 @@ func item(a *verify.Answer) wire.Item {
 	}
 	v := value{
 		Verified: true, Code: a.Verdict.Code, Image: a.Question.Image.Name(), Digest: a.Question.Image.Digest(),
-		Namespace: a.Question.Namespace, Signer: a.Verdict.Signer,
+		Namespace: a.Question.Namespace, Signer: a.Verdict.Signer, Stale: a.Verdict.Stale,
 	}
 	if !a.Verdict.SignedAt.IsZero() {
 		v.SignedAt = &a.Verdict.SignedAt

@@ -11,12 +11,28 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
 
-// refused is the answer to a key that cannot be asked about.
-func refused(key string, err error) Answer {
+// Answer is what became of one key.
+type Answer struct {
+	Key string
+
+	// Question is the key resolved; zero if the key was refused as it is.
+	Question question.Question
+
+	// Verdict is zero if there is none, and Undecided then says why.
+	Verdict   Verdict
+	Undecided *Undecided
+
+	// Cached says that the verdict was not asked for by this request.
+	Cached bool
+}
+
+// refuse answers a key that cannot be asked about.
+func (a *Answer) refuse(err error) {
 	if u, ok := errors.AsType[*Undecided](err); ok {
-		return Answer{Key: key, Undecided: u}
+		a.Undecided = u
+		return
 	}
-	return Answer{Key: key, Verdict: Verdict{Code: refusal(err)}}
+	a.Verdict = Verdict{Code: refusal(err)}
 }
 
 // Code is the verdict's code, or that of the reason why there is none.

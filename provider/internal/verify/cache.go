@@ -5,6 +5,8 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
+	"sync/atomic"
 	"time"
 	"unique"
 
@@ -28,6 +30,13 @@ type CacheConfig struct {
 	// that an image that was signed a moment ago is soon admitted.
 	NegativeTTL time.Duration
 
+	// StaleIfError is how long past its life a VERIFIED is kept for when nobody
+	// can be asked; zero means not at all.
+	StaleIfError time.Duration
+
+	// Shared is told each verdict that is kept; nil means that there is none.
+	Shared Shared
+
 	// Registerer takes the cache's metrics; nil means nobody reads them.
 	Registerer prometheus.Registerer
 
@@ -39,9 +48,12 @@ type CacheConfig struct {
 type Cache struct {
 	next    Verifier
 	cfg     CacheConfig
-	entries *otter.Cache[identity, entry]
-	hits    prometheus.Counter
-	misses  prometheus.Counter
+	entries *otter.Cache[ID, *entry]
+
+	// verified has the images that some question's verdict says are VERIFIED.
+	verified *otter.Cache[ID, time.Time]
+
+	hits, misses, refreshes prometheus.Counter
 }
 
 var _ Verifier = (*Cache)(nil)
@@ -54,7 +66,20 @@ type entry struct {
 	signed  time.Time
 	asked   time.Time
 	expires time.Time
+
+	// nextRefresh, in nanoseconds since 1970, is when a hit may ask again.
+	nextRefresh atomic.Int64
 }
+
+func (e *entry) verdict() Verdict {
+	return Verdict{Code: e.code, Result: e.result, Signer: e.signer.Value(), SignedAt: e.signed, AskedAt: e.asked}
+}
+
+// refreshFrom is when a life enters its last quarter.
+func (e *entry) refreshFrom() time.Time { return e.expires.Add(-e.expires.Sub(e.asked) / 4) }
+
+// refreshPause is the time between two attempts to renew one verdict.
+const refreshPause = 5 * time.Second
 
 // NewCache makes an empty cache before next. Its only error is a negative size.
 func NewCache(next Verifier, cfg CacheConfig) (*Cache, error) {
@@ -70,87 +95,184 @@ func NewCache(next Verifier, cfg CacheConfig) (*Cache, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	entries, err := otter.New(&otter.Options[identity, entry]{
+	c := &Cache{next: next, cfg: cfg}
+	// The calculators only make room. Whether an entry may be believed is
+	// decided when it is read, by the clock that made it.
+	var err error
+	c.entries, err = otter.New(&otter.Options[ID, *entry]{
 		MaximumSize: cfg.Size,
-		// This only makes room. Whether an entry may be believed is decided
-		// when it is read, by the clock that made it.
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[identity, entry]) time.Duration {
-			return e.Value.expires.Sub(cfg.Now())
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[ID, *entry]) time.Duration {
+			return c.keepUntil(e.Value).Sub(cfg.Now())
 		}),
 	})
 	if err != nil {
 		return nil, err
 	}
-	requests := promauto.With(cfg.Registerer).NewCounterVec(prometheus.CounterOpts{
+	c.verified, err = otter.New(&otter.Options[ID, time.Time]{
+		MaximumSize: cfg.Size,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[ID, time.Time]) time.Duration {
+			return e.Value.Sub(cfg.Now())
+		}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.register()
+	return c, nil
+}
+
+func (c *Cache) register() {
+	f := promauto.With(c.cfg.Registerer)
+	requests := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "cache_requests_total",
 		Help: "Questions that the cache in memory was asked, by result (hit or miss).",
 	}, []string{"result"})
-	promauto.With(cfg.Registerer).NewGaugeFunc(prometheus.GaugeOpts{
+	c.hits, c.misses = requests.WithLabelValues("hit"), requests.WithLabelValues("miss")
+	c.refreshes = f.NewCounter(prometheus.CounterOpts{
+		Name: "cache_refreshes_total",
+		Help: "Verdicts that were asked for again in the last quarter of their life.",
+	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cache_entries",
-		Help: "Verdicts in the cache in memory.",
-	}, func() float64 { return float64(entries.EstimatedSize()) })
-	return &Cache{
-		next: next, cfg: cfg, entries: entries,
-		hits: requests.WithLabelValues("hit"), misses: requests.WithLabelValues("miss"),
-	}, nil
+		Help: "Verdicts in the cache in memory, those past their life included.",
+	}, func() float64 { return float64(c.entries.EstimatedSize()) })
 }
 
-// Verify gives the verdict that is kept, or asks and keeps what it hears.
+// Verify gives the verdict that is kept, or asks and keeps what it hears. For
+// a refresh it asks unless somebody else has just done so.
 func (c *Cache) Verify(ctx context.Context, q question.Question) (Verdict, error) {
-	id := identify(q)
+	id := Identify(q)
+	e, live := c.get(id)
 	// Somebody may have heard the answer since the caller peeked.
-	if v, ok := c.get(id); ok {
-		return v, nil
+	if live && (!requestOf(ctx).refresh || c.cfg.Now().Before(e.refreshFrom())) {
+		return e.verdict(), nil
 	}
 	v, err := c.next.Verify(ctx, q)
 	if err == nil {
-		c.put(id, v)
+		c.keep(id, q, v)
 	}
 	return v, err
 }
 
-// Peek gives the verdict that is kept and asks nobody.
-func (c *Cache) Peek(q question.Question) (Verdict, bool) { return c.peek(identify(q)) }
-
-func (c *Cache) peek(id identity) (Verdict, bool) {
-	v, ok := c.get(id)
-	if ok {
-		c.hits.Inc()
-	} else {
+// peek gives the verdict that is kept and asks nobody. refresh says that it is
+// time to ask again, which it says to one caller at a time.
+func (c *Cache) peek(id ID) (v Verdict, ok, refresh bool) {
+	e, ok := c.get(id)
+	if !ok {
 		c.misses.Inc()
+		return Verdict{}, false, false
 	}
-	return v, ok
+	c.hits.Inc()
+	return e.verdict(), true, c.timeToRefresh(e)
 }
 
-func (c *Cache) get(id identity) (Verdict, bool) {
+func (c *Cache) timeToRefresh(e *entry) bool {
+	now := c.cfg.Now()
+	if now.Before(e.refreshFrom()) {
+		return false
+	}
+	next := e.nextRefresh.Load()
+	if now.UnixNano() < next || !e.nextRefresh.CompareAndSwap(next, now.Add(refreshPause).UnixNano()) {
+		return false
+	}
+	c.refreshes.Inc()
+	return true
+}
+
+// stale gives a VERIFIED past its life, marked as such, for a question that
+// nobody could be asked.
+func (c *Cache) stale(id ID) (Verdict, bool) {
 	e, ok := c.entries.GetIfPresent(id)
-	if !ok || !c.cfg.Now().Before(e.expires) {
+	if !ok || e.code != Verified || !c.cfg.Now().Before(c.keepUntil(e)) {
 		return Verdict{}, false
 	}
-	return Verdict{Code: e.code, Result: e.result, Signer: e.signer.Value(), SignedAt: e.signed, AskedAt: e.asked}, true
+	v := e.verdict()
+	v.Stale = true
+	return v, true
 }
 
-// put keeps v unless a verdict is kept that was asked for later: a slow answer
-// must not undo a newer one.
-func (c *Cache) put(id identity, v Verdict) {
-	ttl := c.cfg.NegativeTTL
-	if v.Verified() {
-		ttl = c.cfg.TTL
+func (c *Cache) get(id ID) (*entry, bool) {
+	e, ok := c.entries.GetIfPresent(id)
+	if !ok || !c.cfg.Now().Before(e.expires) {
+		return nil, false
 	}
-	e := entry{
+	return e, true
+}
+
+// keepUntil is when an entry is of no use any more.
+func (c *Cache) keepUntil(e *entry) time.Time {
+	if e.code == Verified {
+		return e.expires.Add(c.cfg.StaleIfError)
+	}
+	return e.expires
+}
+
+// keep keeps a verdict that was heard from Endor Labs.
+func (c *Cache) keep(id ID, q question.Question, v Verdict) {
+	expires := v.AskedAt.Add(c.life(q, v))
+	if c.put(id, v, expires) && c.cfg.Shared != nil {
+		c.cfg.Shared.Put(id, v, expires)
+	}
+}
+
+// adopt keeps a verdict that another provider heard. Its age goes on.
+func (c *Cache) adopt(id ID, q question.Question, v Verdict) {
+	c.put(id, v, v.AskedAt.Add(c.life(q, v)))
+}
+
+// life is how long a verdict is believed. That the image is signed by somebody
+// else does not change as soon as that it is not signed at all, so where
+// another question about it is VERIFIED, WRONG_SIGNER lives as long.
+func (c *Cache) life(q question.Question, v Verdict) time.Duration {
+	image := imageID(q)
+	switch v.Code {
+	case Verified:
+		c.verified.Set(image, v.AskedAt.Add(c.cfg.TTL))
+		return c.cfg.TTL
+	case WrongSigner:
+		if until, ok := c.verified.GetIfPresent(image); ok && c.cfg.Now().Before(until) {
+			return c.cfg.TTL
+		}
+	}
+	return c.cfg.NegativeTTL
+}
+
+// imageID names an image in its Endor namespace, whoever is asked to have
+// signed it.
+func imageID(q question.Question) ID {
+	return sha256.Sum256([]byte(q.Namespace + " " + q.Image.Artifact()))
+}
+
+// put keeps v unless what is kept is worth more: of two verdicts the one asked
+// for later wins, so that a slow answer does not undo a newer one, and a live
+// VERIFIED gives way only to a result that is known.
+func (c *Cache) put(id ID, v Verdict, expires time.Time) (kept bool) {
+	e := &entry{
 		code: v.Code, result: v.Result, signer: unique.Make(v.Signer),
-		signed: v.SignedAt, asked: v.AskedAt, expires: v.AskedAt.Add(ttl),
+		signed: v.SignedAt, asked: v.AskedAt, expires: expires,
 	}
-	c.entries.Compute(id, func(old entry, found bool) (entry, otter.ComputeOp) {
-		if found && old.asked.After(e.asked) {
+	c.entries.Compute(id, func(old *entry, found bool) (*entry, otter.ComputeOp) {
+		if found && (old.asked.After(e.asked) || c.outweighs(old, e)) {
 			return old, otter.CancelOp
 		}
+		kept = true
 		return e, otter.WriteOp
 	})
+	return kept
+}
+
+func (c *Cache) outweighs(old, e *entry) bool {
+	return e.code == UnrecognizedResult && old.code == Verified && c.cfg.Now().Before(old.expires)
 }
 
 // CleanUp does now what is otherwise done on the side: dropping what is over.
-func (c *Cache) CleanUp() { c.entries.CleanUp() }
+func (c *Cache) CleanUp() {
+	c.entries.CleanUp()
+	c.verified.CleanUp()
+}
 
 // Close ends the goroutines of the cache.
-func (c *Cache) Close() { c.entries.StopAllGoroutines() }
+func (c *Cache) Close() {
+	c.entries.StopAllGoroutines()
+	c.verified.StopAllGoroutines()
+}

@@ -11,96 +11,187 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
+
+// CoalesceConfig configures a [Coalesce].
+type CoalesceConfig struct {
+	// Timeout is how long a call may take; default 15 seconds.
+	Timeout time.Duration
+
+	// Budget is how long a call may be under way until it counts as one that
+	// overran: while Impatient says so, whoever asks the same is not left to wait
+	// for it. Default [DefaultBudget].
+	Budget time.Duration
+
+	// Impatient says whether calls that overran are not worth waiting for;
+	// nil means that they are.
+	Impatient func() bool
+
+	// MaxWaiting bounds the questions of all requests that wait; default 1,000.
+	MaxWaiting int
+
+	// MaxCalls bounds the calls under way, those that nobody waits for any more
+	// included; default 2,000.
+	MaxCalls int
+}
 
 // Coalesce lets equal questions that are asked at the same time share one
 // call. The call belongs to no caller: it goes on when the first one leaves,
 // so that whoever asks next finds the verdict in the cache behind it.
+//
+// It does what x/sync/singleflight does, and knows besides of each call when it
+// began and whether Endor Labs was reached: only who waited for Endor, and not
+// for a place in a queue of ours, may be given a stale verdict instead.
 type Coalesce struct {
-	next    Verifier
-	timeout time.Duration
+	next Verifier
+	cfg  CoalesceConfig
 
-	group singleflight.Group
-
-	life struct {
-		sync.Mutex // protects closed, and that no call begins once it is set
+	state struct {
+		sync.Mutex // protects the fields below
+		flights    map[ID]*flight
+		waiting    int
 		closed     bool
-		calls      sync.WaitGroup
-		ended      context.Context
-		end        context.CancelFunc
 	}
+	calls sync.WaitGroup
+	ended context.Context
+	end   context.CancelFunc
 }
 
 var _ Verifier = (*Coalesce)(nil)
 
-// NewCoalesce makes a Coalesce whose calls take at most timeout.
-func NewCoalesce(next Verifier, timeout time.Duration) *Coalesce {
-	c := &Coalesce{next: next, timeout: timeout}
-	c.life.ended, c.life.end = context.WithCancel(context.Background())
+// flight is one call under way.
+type flight struct {
+	began time.Time
+	done  chan struct{} // closed once verdict and err are set
+
+	// asked is closed when the first attempt is on its way to Endor Labs.
+	asked     chan struct{}
+	askedOnce sync.Once
+
+	verdict Verdict
+	err     error
+}
+
+// NewCoalesce makes a Coalesce.
+func NewCoalesce(next Verifier, cfg CoalesceConfig) *Coalesce {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = endor.DefaultTimeout
+	}
+	if cfg.Budget == 0 {
+		cfg.Budget = DefaultBudget
+	}
+	if cfg.Impatient == nil {
+		cfg.Impatient = func() bool { return false }
+	}
+	if cfg.MaxWaiting == 0 {
+		cfg.MaxWaiting = 1000
+	}
+	if cfg.MaxCalls == 0 {
+		cfg.MaxCalls = 2000
+	}
+	c := &Coalesce{next: next, cfg: cfg}
+	c.state.flights = map[ID]*flight{}
+	c.ended, c.end = context.WithCancel(context.Background())
 	return c
 }
 
 // Verify waits for the shared call, but not longer than ctx.
 func (c *Coalesce) Verify(ctx context.Context, q question.Question) (Verdict, error) {
-	id := identify(q)
-	done := c.group.DoChan(string(id[:]), func() (any, error) {
-		return c.call(context.WithoutCancel(ctx), q)
-	})
+	f, err := c.join(ctx, q)
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer c.leave()
 	select {
-	case got := <-done:
-		return outcomeOf(got)
+	case <-f.done:
+		return f.verdict, f.err
 	case <-ctx.Done():
 	}
 	select {
-	case got := <-done: // both happened; an answer is worth more than a reason
-		return outcomeOf(got)
+	case <-f.done: // both happened; an answer is worth more than a reason
+		return f.verdict, f.err
 	default:
-		return Verdict{}, &Undecided{Code: Unavailable, Cause: CauseBudget, Err: context.Cause(ctx)}
+		return Verdict{}, f.overrun(context.Cause(ctx))
 	}
 }
 
-func outcomeOf(got singleflight.Result) (Verdict, error) {
-	if got.Err != nil {
-		return Verdict{}, undecided(got.Err)
+// join finds the call about q, or begins one, and takes a place among those
+// who wait.
+func (c *Coalesce) join(ctx context.Context, q question.Question) (*flight, error) {
+	id := Identify(q)
+	c.state.Lock()
+	defer c.state.Unlock()
+	if c.state.closed {
+		return nil, &Undecided{Code: Unavailable, Cause: CauseQueue, Err: errors.New("the provider is shutting down")}
 	}
-	return got.Val.(Verdict), nil
+	f, found := c.state.flights[id]
+	switch {
+	case c.state.waiting >= c.cfg.MaxWaiting, !found && len(c.state.flights) >= c.cfg.MaxCalls:
+		return nil, &Undecided{Code: Unavailable, Cause: CauseQueue, Err: errors.New("too many questions wait")}
+	case found && time.Since(f.began) > c.cfg.Budget && c.cfg.Impatient():
+		return nil, f.overrun(errors.New("the call is under way for longer than the budget"))
+	case !found:
+		f = &flight{began: time.Now(), done: make(chan struct{}), asked: make(chan struct{})}
+		c.state.flights[id] = f
+		c.calls.Add(1)
+		go c.fly(context.WithoutCancel(ctx), q, id, f)
+	}
+	c.state.waiting++
+	return f, nil
+}
+
+func (c *Coalesce) leave() {
+	c.state.Lock()
+	defer c.state.Unlock()
+	c.state.waiting--
+}
+
+// fly carries a call out.
+func (c *Coalesce) fly(ctx context.Context, q question.Question, id ID, f *flight) {
+	defer c.calls.Done()
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	defer context.AfterFunc(c.ended, cancel)()
+	f.verdict, f.err = c.call(endor.WithAttempt(ctx, f.reachesEndor), q)
+	c.state.Lock()
+	delete(c.state.flights, id)
+	c.state.Unlock()
+	close(f.done)
 }
 
 func (c *Coalesce) call(ctx context.Context, q question.Question) (v Verdict, err error) {
-	if !c.begin() {
-		return Verdict{}, &Undecided{Code: Unavailable, Cause: CauseBudget, Err: errors.New("the provider is shutting down")}
-	}
-	defer c.life.calls.Done()
 	defer func() {
 		// Without this one image could end the process for all of them.
 		if p := recover(); p != nil {
 			v, err = Verdict{}, &Undecided{Code: Unavailable, Cause: CausePanic, Err: fmt.Errorf("%v\n%s", p, debug.Stack())}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	defer context.AfterFunc(c.life.ended, cancel)()
-	return c.next.Verify(ctx, q)
+	if v, err = c.next.Verify(ctx, q); err != nil {
+		return Verdict{}, undecided(err)
+	}
+	return v, nil
 }
 
-func (c *Coalesce) begin() bool {
-	c.life.Lock()
-	defer c.life.Unlock()
-	if !c.life.closed {
-		c.life.calls.Add(1)
+func (f *flight) reachesEndor() { f.askedOnce.Do(func() { close(f.asked) }) }
+
+// overrun is what is told to who waited in vain.
+func (f *flight) overrun(why error) *Undecided {
+	select {
+	case <-f.asked:
+		return &Undecided{Code: Unavailable, Cause: CauseBudget, Err: why}
+	default:
+		return &Undecided{Code: Unavailable, Cause: CauseQueue, Err: why}
 	}
-	return !c.life.closed
 }
 
 // Close ends the calls that are under way and waits for them. Questions that
 // come later are undecided.
 func (c *Coalesce) Close() {
-	c.life.Lock()
-	c.life.closed = true
-	c.life.Unlock()
-	c.life.end()
-	c.life.calls.Wait()
+	c.state.Lock()
+	c.state.closed = true
+	c.state.Unlock()
+	c.end()
+	c.calls.Wait()
 }

@@ -24,7 +24,7 @@ func TestFiftyCallersOfOneQuestionShareOneCall(t *testing.T) {
 			calls++
 			time.Sleep(time.Second)
 			return verified(), nil
-		}), time.Minute)
+		}), verify.CoalesceConfig{Timeout: time.Minute})
 		defer c.Close()
 		q := ask(t, api)
 		var wg sync.WaitGroup
@@ -54,7 +54,7 @@ func TestTheFirstCallerLeavesAndTheCallGoesOn(t *testing.T) {
 			case <-ctx.Done():
 				return verify.Verdict{}, ctx.Err()
 			}
-		}), 15*time.Second)
+		}), verify.CoalesceConfig{})
 		defer c.Close()
 		q := ask(t, api)
 
@@ -62,8 +62,8 @@ func TestTheFirstCallerLeavesAndTheCallGoesOn(t *testing.T) {
 		defer cancel()
 		_, err := c.Verify(hurried, q)
 		u, ok := errors.AsType[*verify.Undecided](err)
-		if !ok || u.Code != verify.Unavailable || u.Cause != verify.CauseBudget {
-			t.Fatalf("error = %v, want UNAVAILABLE because of the budget", err)
+		if !ok || u.Code != verify.Unavailable || u.Cause != verify.CauseQueue {
+			t.Fatalf("error = %v, want UNAVAILABLE, and that Endor was not reached", err)
 		}
 		start := time.Now()
 		if v, err := c.Verify(t.Context(), q); err != nil || !v.Verified() {
@@ -81,7 +81,7 @@ func TestACallTakesAtMostItsTimeout(t *testing.T) {
 		c := verify.NewCoalesce(verifierFunc(func(ctx context.Context, _ question.Question) (verify.Verdict, error) {
 			<-ctx.Done()
 			return verify.Verdict{}, ctx.Err()
-		}), 15*time.Second)
+		}), verify.CoalesceConfig{})
 		defer c.Close()
 		start := time.Now()
 		_, err := c.Verify(t.Context(), ask(t, api))
@@ -101,7 +101,7 @@ func TestAPanicIsUndecidedForItsOwnQuestionOnly(t *testing.T) {
 			panic("unexpected")
 		}
 		return verified(), nil
-	}), time.Minute)
+	}), verify.CoalesceConfig{Timeout: time.Minute})
 	defer c.Close()
 	_, err := c.Verify(t.Context(), ask(t, "evil@"+digest(1)))
 	if u, ok := errors.AsType[*verify.Undecided](err); !ok || u.Cause != verify.CausePanic || u.Code != verify.Unavailable {
@@ -121,7 +121,7 @@ func TestCloseEndsCallsAndWaitsForThem(t *testing.T) {
 			time.Sleep(time.Second)
 			ended = true
 			return verify.Verdict{}, ctx.Err()
-		}), time.Minute)
+		}), verify.CoalesceConfig{Timeout: time.Minute})
 		left, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if _, err := c.Verify(left, ask(t, api)); err == nil {

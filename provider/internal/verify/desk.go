@@ -5,6 +5,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,42 +15,47 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
 
-// DeskConfig configures a [Desk]. Verifier is required.
-type DeskConfig struct {
-	Resolver Resolver
-	Verifier Verifier
+const (
+	// DefaultBudget leaves Gatekeeper the time to say why within the Provider's
+	// timeout of 2 seconds.
+	DefaultBudget = 1700 * time.Millisecond
 
-	// Cache is peeked at before Verifier is asked; nil means that there is none.
-	Cache *Cache
+	// DefaultDegradedWait is long enough for an Endor Labs that answers again,
+	// and short enough for several requests one after the other in one
+	// admission.
+	DefaultDegradedWait = 100 * time.Millisecond
+)
 
-	// Budget is how long a request waits for its undecided questions; default
-	// 1.7 seconds, which leaves Gatekeeper the time to say why within the
-	// Provider's timeout of 2 seconds.
-	Budget time.Duration
-
-	// Registerer takes the desk's metrics; nil means nobody reads them.
-	Registerer prometheus.Registerer
-}
-
-// DefaultBudget is the default of [DeskConfig.Budget].
-const DefaultBudget = 1700 * time.Millisecond
-
-// Desk answers the keys of requests.
+// Desk answers the keys of requests. Make one with [New].
 type Desk struct {
-	cfg       DeskConfig
-	keys      *keyReader
+	budget, degradedWait time.Duration
+
+	keys     *keyReader
+	cache    *Cache
+	shared   Shared
+	calls    *Coalesce
+	degraded *Degraded
+
 	verdicts  *prometheus.CounterVec
 	undecided *prometheus.CounterVec
+	staled    prometheus.Counter
+	overruns  prometheus.Counter
+
+	// refreshes are under way behind answers that were given.
+	refreshes sync.WaitGroup
 }
 
-// NewDesk makes a desk.
-func NewDesk(cfg DeskConfig) *Desk {
+func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Desk {
 	if cfg.Budget == 0 {
 		cfg.Budget = DefaultBudget
 	}
+	if cfg.DegradedWait == 0 {
+		cfg.DegradedWait = DefaultDegradedWait
+	}
 	f := promauto.With(cfg.Registerer)
 	d := &Desk{
-		cfg: cfg, keys: newKeyReader(cfg.Resolver),
+		budget: cfg.Budget, degradedWait: cfg.DegradedWait,
+		keys: newKeyReader(cfg.Resolver), cache: cache, shared: cfg.Shared, calls: calls, degraded: degraded,
 		verdicts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "verdicts_total",
 			Help: "Keys that were answered with a verdict, by code.",
@@ -58,6 +64,14 @@ func NewDesk(cfg DeskConfig) *Desk {
 			Name: "undecided_total",
 			Help: "Keys that could not be answered, by code and cause.",
 		}, []string{"code", "cause"}),
+		staled: f.NewCounter(prometheus.CounterOpts{
+			Name: "stale_answers_total",
+			Help: "Keys that were answered with a verdict past its life, because Endor Labs could not be asked.",
+		}),
+		overruns: f.NewCounter(prometheus.CounterOpts{
+			Name: "budget_overruns_total",
+			Help: "Requests that were answered at the end of their budget with something undecided.",
+		}),
 	}
 	// An alert needs a zero to rise from.
 	for _, code := range Codes() {
@@ -68,72 +82,127 @@ func NewDesk(cfg DeskConfig) *Desk {
 	return d
 }
 
-// Answer is what became of one key.
-type Answer struct {
-	Key string
-
-	// Question is the key resolved; zero if the key was refused as it is.
-	Question question.Question
-
-	// Verdict is zero if there is none, and Undecided then says why.
-	Verdict   Verdict
-	Undecided *Undecided
-
-	// Cached says that the verdict was not asked for by this request.
-	Cached bool
-}
-
 // Answers gives one answer for each of keys, which are distinct, in their
 // order. It asks about all at the same time and returns as soon as each is
 // answered, at the end of the budget, or when ctx ends.
 func (d *Desk) Answers(ctx context.Context, keys []string) []Answer {
 	answers := make([]Answer, len(keys))
-	var open []int
+	var unknown []unanswered
 	for i, key := range keys {
-		if answers[i] = d.atOnce(key); answers[i].Verdict == (Verdict{}) && answers[i].Undecided == nil {
-			open = append(open, i)
+		a := &answers[i]
+		a.Key = key
+		read, err := d.keys.read(key)
+		if err != nil {
+			a.refuse(err)
+			continue
+		}
+		a.Question = read.question
+		var refresh bool
+		if a.Verdict, a.Cached, refresh = d.cache.peek(read.id); refresh {
+			d.refresh(ctx, read.question)
+		}
+		if !a.Cached {
+			unknown = append(unknown, unanswered{Answer: a, id: read.id})
 		}
 	}
-	d.ask(ctx, answers, open)
+	if unknown = d.lookUp(ctx, unknown); len(unknown) > 0 {
+		d.ask(ctx, unknown)
+	}
 	for i := range answers {
 		d.count(&answers[i])
 	}
 	return answers
 }
 
-// atOnce answers what needs no call. An answer with neither a verdict nor a
-// reason is left to be asked for.
-func (d *Desk) atOnce(key string) Answer {
-	read, err := d.keys.read(key)
-	if err != nil {
-		return refused(key, err)
-	}
-	a := Answer{Key: key, Question: read.question}
-	if d.cfg.Cache != nil {
-		a.Verdict, a.Cached = d.cfg.Cache.peek(read.id)
-	}
-	return a
+// unanswered is an answer that is still to be found.
+type unanswered struct {
+	*Answer
+	id ID
 }
 
-func (d *Desk) ask(ctx context.Context, answers []Answer, open []int) {
-	if len(open) == 0 {
-		return
+// lookUp answers what the shared cache knows and gives the rest.
+func (d *Desk) lookUp(ctx context.Context, unknown []unanswered) []unanswered {
+	if d.shared == nil || len(unknown) == 0 {
+		return unknown
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
+	ids := make([]ID, len(unknown))
+	for i, u := range unknown {
+		ids[i] = u.id
+	}
+	kept := d.shared.Get(ctx, ids)
+	return slices.DeleteFunc(unknown, func(u unanswered) bool {
+		v, ok := kept[u.id]
+		if ok {
+			d.cache.adopt(u.id, u.Question, v)
+			u.Verdict, u.Cached = v, true
+		}
+		return ok
+	})
+}
+
+// ask asks about what is unknown, all at the same time.
+func (d *Desk) ask(ctx context.Context, unknown []unanswered) {
+	budget := d.budget
+	degraded := d.degraded.Now()
+	if degraded {
+		budget = min(budget, d.degradedWait)
+	}
+	asking, cancel := context.WithTimeout(withRequest(ctx, &request{unknown: len(unknown)}), budget)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, i := range open {
+	for _, u := range unknown {
 		wg.Go(func() {
-			a := &answers[i]
-			v, err := d.cfg.Verifier.Verify(ctx, a.Question)
+			v, err := d.calls.Verify(asking, u.Question)
 			if err != nil {
-				a.Undecided = undecided(err)
+				u.Undecided = undecided(err)
 				return
 			}
-			a.Verdict = v
+			u.Verdict = v
 		})
 	}
 	wg.Wait()
+	// A caller that hung up before is no sign of a slow Endor Labs.
+	if !degraded && ctx.Err() == nil && asking.Err() != nil && slices.ContainsFunc(unknown, overran) {
+		d.overruns.Inc()
+		d.degraded.enter(ctx)
+	}
+	for _, u := range unknown {
+		d.fallBack(u)
+	}
+}
+
+func overran(u unanswered) bool {
+	return u.Undecided != nil && (u.Undecided.Cause == CauseBudget || u.Undecided.Cause == CauseQueue)
+}
+
+// fallBack answers a question that Endor Labs could not be asked with a verdict
+// past its life. A full queue of ours is no reason: whoever can fill it could
+// keep a revoked image alive.
+func (d *Desk) fallBack(u unanswered) {
+	if u.Undecided == nil || u.Undecided.Code != Unavailable || u.Undecided.ofOurs() {
+		return
+	}
+	if v, ok := d.cache.stale(u.id); ok {
+		u.Verdict, u.Cached, u.Undecided = v, true, nil
+		d.staled.Inc()
+	}
+}
+
+// refresh asks again behind an answer that was given. Nobody waits for it.
+func (d *Desk) refresh(ctx context.Context, q question.Question) {
+	ctx = withRequest(context.WithoutCancel(ctx), &request{unknown: 1, refresh: true})
+	d.refreshes.Go(func() {
+		// What became of it is in the cache, or nowhere.
+		_, _ = d.calls.Verify(ctx, q)
+	})
+}
+
+// Close ends the calls that are under way. Questions that come later, and that
+// no cache answers, are undecided.
+func (d *Desk) Close() {
+	d.calls.Close()
+	d.refreshes.Wait()
+	d.cache.Close()
 }
 
 func (d *Desk) count(a *Answer) {

@@ -28,21 +28,28 @@ func codes(answers []verify.Answer) (list []verify.Code) {
 	return list
 }
 
+// newDesk puts the whole stack before a core.
+func newDesk(t *testing.T, core verifierFunc, cfg verify.Config) *verify.Desk {
+	t.Helper()
+	desk, err := verify.New(core, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(desk.Close)
+	return desk
+}
+
 func yes(context.Context, question.Question) (verify.Verdict, error) { return verified(), nil }
 
 func TestEveryKeyIsAnsweredInItsPlace(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	desk := verify.NewDesk(verify.DeskConfig{
-		Resolver: verify.Resolver{Namespace: "acme", Allowed: []string{"acme.prod"}},
-		Verifier: verifierFunc(func(_ context.Context, q question.Question) (verify.Verdict, error) {
-			if strings.HasSuffix(q.Image.Name(), "down") {
-				return verify.Verdict{}, &verify.Undecided{Code: verify.Unavailable, Cause: "network"}
-			}
-			return verified(), nil
-		}),
-		Registerer: reg,
-	})
+	desk := newDesk(t, func(_ context.Context, q question.Question) (verify.Verdict, error) {
+		if strings.HasSuffix(q.Image.Name(), "down") {
+			return verify.Verdict{}, &verify.Undecided{Code: verify.Unavailable, Cause: "network"}
+		}
+		return verified(), nil
+	}, verify.Config{Resolver: verify.Resolver{Namespace: "acme", Allowed: []string{"acme.prod"}}, Registerer: reg})
 	query := func(image, rest string) string { return "image=" + url.QueryEscape(image) + rest }
 	keys := []string{
 		api,
@@ -80,7 +87,7 @@ func TestEveryKeyIsAnsweredInItsPlace(t *testing.T) {
 
 func TestWithoutAnyNamespaceNothingIsAsked(t *testing.T) {
 	t.Parallel()
-	desk := verify.NewDesk(verify.DeskConfig{Verifier: verifierFunc(yes)})
+	desk := newDesk(t, yes, verify.Config{})
 	if got := desk.Answers(t.Context(), []string{api}); got[0].Code() != verify.Misconfigured || !strings.Contains(got[0].Sentence(), "--endor-namespace") {
 		t.Errorf("answer = %s: %s", got[0].Code(), got[0].Sentence())
 	}
@@ -89,10 +96,10 @@ func TestWithoutAnyNamespaceNothingIsAsked(t *testing.T) {
 func TestKeysOfARequestAreAskedAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: verifierFunc(func(context.Context, question.Question) (verify.Verdict, error) {
+		desk := newDesk(t, func(context.Context, question.Question) (verify.Verdict, error) {
 			time.Sleep(50 * time.Millisecond)
 			return verified(), nil
-		})})
+		}, verify.Config{Resolver: resolver})
 		var keys []string
 		for i := range 16 {
 			keys = append(keys, "a@"+digest(i))
@@ -108,9 +115,7 @@ func TestKeysOfARequestAreAskedAtTheSameTime(t *testing.T) {
 func TestAtTheEndOfTheBudgetWhatIsDecidedIsAnswered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		// The cache stands behind the calls, as in the program, so that what
-		// nobody waits for any more is kept too.
-		cache, err := verify.NewCache(verifierFunc(func(ctx context.Context, q question.Question) (verify.Verdict, error) {
+		desk := newDesk(t, func(ctx context.Context, q question.Question) (verify.Verdict, error) {
 			v := verified()
 			if strings.HasSuffix(q.Image.Name(), "slow") {
 				select {
@@ -120,14 +125,7 @@ func TestAtTheEndOfTheBudgetWhatIsDecidedIsAnswered(t *testing.T) {
 				}
 			}
 			return v, nil
-		}), verify.CacheConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cache.Close()
-		calls := verify.NewCoalesce(cache, 15*time.Second)
-		defer calls.Close()
-		desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: calls, Cache: cache})
+		}, verify.Config{Resolver: resolver})
 
 		keys := []string{api, "ghcr.io/acme/slow@" + digest(1)}
 		start := time.Now()
@@ -150,12 +148,10 @@ func TestAtTheEndOfTheBudgetWhatIsDecidedIsAnswered(t *testing.T) {
 func TestWhenTheCallerHangsUpTheRequestEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		calls := verify.NewCoalesce(verifierFunc(func(ctx context.Context, _ question.Question) (verify.Verdict, error) {
+		desk := newDesk(t, func(ctx context.Context, _ question.Question) (verify.Verdict, error) {
 			<-ctx.Done()
 			return verify.Verdict{}, ctx.Err()
-		}), 15*time.Second)
-		defer calls.Close()
-		desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: calls})
+		}, verify.Config{Resolver: resolver})
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		start := time.Now()
@@ -190,9 +186,9 @@ func TestAWrongSignerIsTold(t *testing.T) {
 		CertificateOIDCIssuer: verify.DefaultIssuer, SourceRepository: "evil/api\x1b[31m" + strings.Repeat("x", 200),
 		SourceRepositoryRef: "refs/heads/main", BuildConfigName: "Release",
 	}
-	desk := verify.NewDesk(verify.DeskConfig{Resolver: resolver, Verifier: verifierFunc(func(context.Context, question.Question) (verify.Verdict, error) {
+	desk := newDesk(t, func(context.Context, question.Question) (verify.Verdict, error) {
 		return verify.Verdict{Code: verify.WrongSigner, Signer: found}, nil
-	})})
+	}, verify.Config{Resolver: resolver})
 	key := question.Question{Image: mustParse(t, api), Signers: mustSigners(t,
 		question.Claims{SourceRepository: "acme/*", SourceRepositoryRef: "refs/heads/main"})}.Key()
 	got := desk.Answers(t.Context(), []string{key})[0].Sentence()

@@ -9,10 +9,12 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
 
-// identity names a resolved question in a few bytes. Different questions print
-// different keys, so equal identities mean equal questions.
-type identity [sha256.Size]byte
+// ID names a resolved question in a few bytes. Different questions print
+// different keys, so equal IDs mean equal questions. It says nothing of which
+// API is asked: what is shared between providers has to add that.
+type ID [sha256.Size]byte
 
-func identify(q question.Question) identity {
+// Identify gives q's ID.
+func Identify(q question.Question) ID {
 	return sha256.Sum256([]byte(q.Key()))
 }

@@ -20,7 +20,7 @@ type keyReader struct {
 // readKey is a resolved question and its name.
 type readKey struct {
 	question question.Question
-	id       identity
+	id       ID
 }
 
 const (
@@ -52,7 +52,7 @@ func (r *keyReader) read(key string) (readKey, error) {
 	if err != nil {
 		return readKey{}, err
 	}
-	read := readKey{question: q, id: identify(q)}
+	read := readKey{question: q, id: Identify(q)}
 	r.kept.Set(key, read)
 	return read, nil
 }

@@ -28,6 +28,7 @@ type Cause string
 // The causes besides the reasons of package endor, which are causes too.
 const (
 	CauseBudget Cause = "budget" // the time of the request was over first
+	CauseQueue  Cause = "queue"  // a place in a queue of the provider's was not had in time
 	CausePanic  Cause = "panic"  // a defect of the provider
 )
 
@@ -43,6 +44,7 @@ func (u *Undecided) Unwrap() error { return u.Err }
 
 var undecidedSentences = map[Cause]string{
 	CauseBudget: "Endor Labs did not answer in time; the question goes on, so try again in a moment",
+	CauseQueue:  "the provider has more questions than it may ask at once; try again in a moment",
 	CausePanic:  "the provider failed while it asked Endor Labs; see its log and report it",
 
 	Cause(endor.ReasonNetwork):     "Endor Labs could not be reached; try again, and check the provider's network and proxy",
@@ -50,6 +52,8 @@ var undecidedSentences = map[Cause]string{
 	Cause(endor.ReasonRateLimited): "Endor Labs limits the rate of calls; try again in a moment",
 	Cause(endor.ReasonServerError): "Endor Labs had an error of its own; try again",
 	Cause(endor.ReasonBadResponse): "Endor Labs, or a proxy before it, gave a response without an answer; try again, and check the provider's API address",
+
+	Cause(endor.ReasonBusy): "the provider has more questions than it may ask at once; try again in a moment",
 
 	Cause(endor.ReasonCredentials): "Endor Labs refuses the provider's credentials; check API key and secret, which may have expired",
 	Cause(endor.ReasonLicense):     "Endor Labs says that artifact signing is not part of the license; ask Endor Labs",
@@ -65,6 +69,17 @@ func (u *Undecided) Sentence() string {
 		return s
 	}
 	return "Endor Labs could not be asked; see the provider's log"
+}
+
+// ofOurs says that Endor Labs was not even asked, for a reason within the
+// provider, which whoever sends many questions can bring about.
+func (u *Undecided) ofOurs() bool {
+	switch u.Cause {
+	case CauseQueue, CausePanic, Cause(endor.ReasonBusy):
+		return true
+	default:
+		return false
+	}
 }
 
 // undecided turns any error into an [*Undecided]. What it does not know is

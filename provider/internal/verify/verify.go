@@ -8,11 +8,13 @@
 // may ask. The two are never mixed up: a verdict may be kept and repeated, an
 // error must not be, and both are "not verified".
 //
-// [Endor] is the core. It knows nothing of what surrounds it: [Limit], [Cache]
-// and [Coalesce] each hold a [Verifier] and are one. [Desk] answers the keys
-// of a whole request through such a stack, within a budget of time:
+// [Endor] is the core. It knows nothing of what surrounds it: [Limit],
+// [Breaker], [Cache] and [Coalesce] each hold a [Verifier] and are one. [Desk]
+// answers the keys of a whole request through such a stack, within a budget of
+// time:
 //
-//	Desk -> Cache.Peek -> Coalesce -> Cache -> Limit -> Endor
+//	Desk (looks into the cache, then into a Shared one)
+//	  -> Coalesce -> Cache (looks again, keeps) -> Degraded -> Breaker -> Limit -> Endor
 //
 // Calling the API is package endor's work, wire types are externaldata's.
 package verify
@@ -50,6 +52,10 @@ type Verdict struct {
 	// AskedAt is when the question was sent. A verdict's age counts from
 	// there, however often it is copied.
 	AskedAt time.Time
+
+	// Stale says that the verdict is past its life and is given because nobody
+	// could be asked. It is never kept.
+	Stale bool
 }
 
 // Verified says whether the image may run.
