@@ -4,8 +4,11 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
@@ -31,6 +34,7 @@ token in ENDOR_TOKEN.`,
 				return err
 			}
 			defer p.close()
+			limitMemory(cmd.Context(), p.log)
 			if err := p.run(cmd.Context()); err != nil {
 				return runError{err}
 			}
@@ -39,4 +43,15 @@ token in ENDOR_TOKEN.`,
 	}
 	cfg.Bind(cmd.Flags())
 	return cmd
+}
+
+// limitMemory has the runtime collect garbage before the container's limit ends
+// the process. GOMEMLIMIT, where it is set, wins.
+func limitMemory(ctx context.Context, log *slog.Logger) {
+	limit, err := memlimit.Set()
+	if err != nil && !errors.Is(err, memlimit.ErrNoCgroup) {
+		log.LogAttrs(ctx, slog.LevelWarn, "the memory limit of the container is not known", slog.String("error", err.Error()))
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelDebug, "memory limit", slog.Int64("bytes", limit))
 }

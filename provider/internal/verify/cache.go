@@ -210,27 +210,36 @@ func (c *Cache) keepUntil(e *entry) time.Time {
 // keep keeps a verdict that was heard from Endor Labs.
 func (c *Cache) keep(id ID, q question.Question, v Verdict) {
 	expires := v.AskedAt.Add(c.life(q, v))
-	if c.put(id, v, expires) && c.cfg.Shared != nil {
+	if c.put(id, q, v, expires) && c.cfg.Shared != nil {
 		c.cfg.Shared.Put(id, v, expires)
 	}
 }
 
-// adopt keeps a verdict that another provider heard. Its age goes on.
-func (c *Cache) adopt(id ID, q question.Question, v Verdict) {
-	c.put(id, v, v.AskedAt.Add(c.life(q, v)))
+// maxClockSkew is how far another provider's clock may be ahead of ours.
+const maxClockSkew = 5 * time.Second
+
+// adopt keeps a verdict that another provider heard and says whether it may be
+// believed here. Its age goes on; one from the future would be believed for
+// too long.
+func (c *Cache) adopt(id ID, q question.Question, v Verdict) bool {
+	expires := v.AskedAt.Add(c.life(q, v))
+	now := c.cfg.Now()
+	if !now.Before(expires) || v.AskedAt.After(now.Add(maxClockSkew)) {
+		return false
+	}
+	c.put(id, q, v, expires)
+	return true
 }
 
 // life is how long a verdict is believed. That the image is signed by somebody
 // else does not change as soon as that it is not signed at all, so where
 // another question about it is VERIFIED, WRONG_SIGNER lives as long.
 func (c *Cache) life(q question.Question, v Verdict) time.Duration {
-	image := imageID(q)
-	switch v.Code {
-	case Verified:
-		c.verified.Set(image, v.AskedAt.Add(c.cfg.TTL))
+	if v.Verified() {
 		return c.cfg.TTL
-	case WrongSigner:
-		if until, ok := c.verified.GetIfPresent(image); ok && c.cfg.Now().Before(until) {
+	}
+	if v.Code == WrongSigner {
+		if until, ok := c.verified.GetIfPresent(imageID(q)); ok && c.cfg.Now().Before(until) {
 			return c.cfg.TTL
 		}
 	}
@@ -246,7 +255,7 @@ func imageID(q question.Question) ID {
 // put keeps v unless what is kept is worth more: of two verdicts the one asked
 // for later wins, so that a slow answer does not undo a newer one, and a live
 // VERIFIED gives way only to a result that is known.
-func (c *Cache) put(id ID, v Verdict, expires time.Time) (kept bool) {
+func (c *Cache) put(id ID, q question.Question, v Verdict, expires time.Time) (kept bool) {
 	e := &entry{
 		code: v.Code, result: v.Result, signer: unique.Make(v.Signer),
 		signed: v.SignedAt, asked: v.AskedAt, expires: expires,
@@ -258,6 +267,9 @@ func (c *Cache) put(id ID, v Verdict, expires time.Time) (kept bool) {
 		kept = true
 		return e, otter.WriteOp
 	})
+	if kept && v.Verified() {
+		c.verified.Set(imageID(q), expires)
+	}
 	return kept
 }
 

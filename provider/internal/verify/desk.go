@@ -132,11 +132,11 @@ func (d *Desk) lookUp(ctx context.Context, unknown []unanswered) []unanswered {
 	kept := d.shared.Get(ctx, ids)
 	return slices.DeleteFunc(unknown, func(u unanswered) bool {
 		v, ok := kept[u.id]
-		if ok {
-			d.cache.adopt(u.id, u.Question, v)
-			u.Verdict, u.Cached = v, true
+		if !ok || !d.cache.adopt(u.id, u.Question, v) {
+			return false
 		}
-		return ok
+		u.Verdict, u.Cached = v, true
+		return true
 	})
 }
 
