@@ -4,12 +4,9 @@
 package main
 
 import (
-	"fmt"
-	"runtime"
-	"runtime/debug"
-
 	"github.com/spf13/cobra"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor/endortest"
 )
 
@@ -50,15 +47,7 @@ Whoever can reach it can sign: leave it on loopback.`,
 	f.BoolVar(&opts.admin, "admin", false, "serve switches and counters under /emulator/ to whoever asks")
 	f.StringVar(&opts.logLevel, "log-level", "info", "debug, info, warn or error")
 
-	cmd.AddCommand(&cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "endor-emulator", version(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
-			return err
-		},
-	})
+	cmd.AddCommand(buildinfo.Command("endor-emulator"))
 	return cmd
 }
 
@@ -67,13 +56,4 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return &usageError{err}
 	}
 	return nil
-}
-
-// version is what the Go toolchain recorded of the source.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

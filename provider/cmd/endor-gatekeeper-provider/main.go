@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(serveCommand(getenv), buildinfo.Command(program))
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if _, ok := errors.AsType[runError](err); ok {
 		return 1
 	}
-	fmt.Fprintf(stderr, "Run '%s serve --help' for the flags.\n", program)
+	fmt.Fprintf(stderr, "Run '%s --help' for the flags.\n", cmd.CommandPath())
 	return 2
 }
 

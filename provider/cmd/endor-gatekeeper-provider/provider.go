@@ -142,6 +142,9 @@ func newResolver(cfg *config.Serve) (verify.Resolver, error) {
 			errs = append(errs, fmt.Errorf("--allowed-endor-namespaces: %q is no Endor namespace; write it like acme.prod", ns))
 		}
 	}
+	if err := (question.Claims{CertificateOIDCIssuer: cfg.CertificateOIDCIssuer}).Validate(); cfg.CertificateOIDCIssuer != "" && err != nil {
+		errs = append(errs, fmt.Errorf("--certificate-oidc-issuer: %w", err))
+	}
 	naming := imageref.Naming{Canonical: cfg.ImageNames == config.Canonical}
 	for _, s := range cfg.ImageNameRewrite {
 		rw, err := imageref.ParseRewrite(s)
@@ -202,7 +205,7 @@ func (p *provider) tokenAttempted(ctx context.Context) func(error) {
 	settled := false
 	return func(err error) {
 		e, ok := errors.AsType[*endor.Error](err)
-		refused := ok && !e.Temporary()
+		refused := ok && e.Reason == endor.ReasonCredentials
 		if err != nil {
 			p.log.LogAttrs(ctx, slog.LevelError, "no token", slog.String("error", err.Error()))
 		}

@@ -52,13 +52,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(testCommand(), buildinfo.Command(program))
-	switch err := root.ExecuteContext(ctx); {
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errRefused):
 		return 1
 	default:
-		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		fmt.Fprintf(stderr, "%s: %v\nRun '%s --help' for help.\n", program, err, cmd.CommandPath())
 		return 2
 	}
 }

@@ -4,7 +4,10 @@
 package main
 
 import (
+	"errors"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,7 +26,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage, err := live.NewStage(t.Context(), filepath.Join(root, "examples", "signatures.yaml"))
+	stage, err := live.NewStage(t.Context(), filepath.Join(root, "provider", "internal", "demo", "signatures.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +39,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Setup: func(env *testscript.Env) error {
 			for name, value := range map[string]string{
 				"EXAMPLES":   filepath.Join(root, "examples"),
@@ -48,4 +52,15 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// exits STATUS PROGRAM [ARG...] runs a program that is to end with a status.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	exit, failed := errors.AsType[*exec.ExitError](err)
+	switch {
+	case err == nil && args[0] == "0":
+	case !failed || strconv.Itoa(exit.ExitCode()) != args[0]:
+		ts.Fatalf("ended with %v, want status %s", err, args[0])
+	}
 }

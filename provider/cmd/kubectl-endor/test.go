@@ -24,8 +24,10 @@ import (
 
 // testOptions are the flags of test.
 type testOptions struct {
-	files  []string
-	output string
+	files     []string
+	output    string
+	namespace string
+	expect    bool
 
 	provider       engine.Provider
 	caFile         string
@@ -41,11 +43,14 @@ func testCommand() *cobra.Command {
 		Long: `Evaluate objects against ConstraintTemplates and constraints as Gatekeeper's
 webhook would, and have a running provider answer for the images.
 
-An object with the annotation ` + report.ExpectAnnotation + ` (admitted, or the codes of its
-refused images, separated by commas) is expected to end so.
+With --expect-annotations an object says in the annotation
+` + report.ExpectAnnotation + ` what is expected of it: admitted, or the codes of its refused
+images, separated by commas. Do not use it where the objects are what is to be
+checked: whoever writes them would decide.
 
-The status is 0 if every object is admitted or as expected, 1 if not, and 2 if
-it could not be found out.`,
+The status is 0 if every object is admitted or as expected, 1 if one is not, and
+2 if it could not be found out, because of a file, a flag, or because neither
+provider nor Endor Labs could say.`,
 		Example: `  kubectl endor test -f policies/library/k8sendorsignedimages/template.yaml -f constraint.yaml -f deployment.yaml \
     --provider-url https://127.0.0.1:8443/validate --provider-ca-file ca.crt \
     --client-cert-file client.crt --client-key-file client.key`,
@@ -57,12 +62,15 @@ it could not be found out.`,
 	fs := cmd.Flags()
 	fs.StringArrayVarP(&o.files, "filename", "f", nil, "`file` or folder with templates, constraints and objects, or - for standard input; may be repeated")
 	fs.StringVarP(&o.output, "output", "o", "table", "`format`: table, json")
+	fs.StringVarP(&o.namespace, "namespace", "n", corev1.NamespaceDefault, "`namespace` of objects that name none")
+	fs.BoolVar(&o.expect, "expect-annotations", false, "let objects say what is expected of them")
 	fs.StringVar(&o.provider.URL, "provider-url", "", "`URL` of the provider, as in the Provider object")
 	fs.StringVar(&o.provider.Name, "provider-name", "endor-gatekeeper-provider", "`name` of the provider in constraints")
 	fs.IntVar(&o.provider.Timeout, "provider-timeout", 2, "`seconds` that the provider is given, as in the Provider object")
 	fs.StringVar(&o.caFile, "provider-ca-file", "", "`file` with the CA of the provider's certificate (PEM)")
 	fs.StringVar(&o.clientCertFile, "client-cert-file", "", "`file` with the client certificate that the provider asks for (PEM)")
 	fs.StringVar(&o.clientKeyFile, "client-key-file", "", "`file` with its private key (PEM)")
+	cmd.MarkFlagsRequiredTogether("client-cert-file", "client-key-file")
 	for _, name := range []string{"filename", "provider-url", "provider-ca-file"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // a name that is not a flag's
@@ -74,6 +82,9 @@ it could not be found out.`,
 func (o testOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	if o.output != "table" && o.output != "json" {
 		return fmt.Errorf("--output is %q; it is table or json", o.output)
+	}
+	if o.provider.Timeout < 1 {
+		return errors.New("--provider-timeout: it must be at least 1; with 0 Gatekeeper would not wait at all")
 	}
 	objects, err := manifest.Read(o.files, stdin)
 	if err != nil {
@@ -87,23 +98,29 @@ func (o testOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer)
 	if err != nil {
 		return err
 	}
-	outcomes, err := input.judge(ctx, e)
+	outcomes, err := o.judge(ctx, e, input)
 	if err != nil {
 		return err
 	}
 	if err := o.write(stdout, outcomes); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(outcomes, unwelcome) {
-		return errRefused
-	}
-	return nil
+	return verdict(outcomes)
 }
 
-// unwelcome is an outcome that was not expected, or that is a refusal where
-// nothing was.
-func unwelcome(o report.Outcome) bool {
-	return !o.AsExpected() || o.Expected == "" && o.Denied()
+// verdict is what the program's status says of all outcomes.
+func verdict(outcomes []report.Outcome) error {
+	unwelcome := slices.DeleteFunc(slices.Clone(outcomes), func(o report.Outcome) bool {
+		return o.Expected != "" && o.AsExpected() || o.Expected == "" && !o.Denied()
+	})
+	switch {
+	case len(unwelcome) == 0:
+		return nil
+	case slices.ContainsFunc(unwelcome, report.Outcome.Unknown):
+		return errors.New("it could not be found out of every image whether it is signed; see the reasons above")
+	default:
+		return errRefused
+	}
 }
 
 func (o testOptions) write(w io.Writer, outcomes []report.Outcome) error {
@@ -148,6 +165,10 @@ type input struct {
 	namespaces                      map[string]*corev1.Namespace
 }
 
+// ofTools are groups of files that lie beside manifests: gator's suites,
+// kustomizations, Gatekeeper's own configuration.
+var ofTools = []string{"test.gatekeeper.sh", "kustomize.config.k8s.io", "externaldata.gatekeeper.sh", "expansion.gatekeeper.sh"}
+
 func sortOut(all []manifest.Object) (*input, error) {
 	in := &input{namespaces: map[string]*corev1.Namespace{}}
 	for _, o := range all {
@@ -162,6 +183,8 @@ func sortOut(all []manifest.Object) (*input, error) {
 				return nil, fmt.Errorf("%s: document %d: %w", o.File, o.Document, err)
 			}
 			in.namespaces[ns.Name] = ns
+		case slices.Contains(ofTools, o.GroupVersionKind().Group):
+			// No API server, or no webhook, ever sees these.
 		default:
 			in.objects = append(in.objects, o)
 		}
@@ -177,12 +200,19 @@ func sortOut(all []manifest.Object) (*input, error) {
 	return in, nil
 }
 
-func (in *input) judge(ctx context.Context, e *engine.Engine) ([]report.Outcome, error) {
+func (o testOptions) judge(ctx context.Context, e *engine.Engine, in *input) ([]report.Outcome, error) {
 	outcomes := make([]report.Outcome, 0, len(in.objects))
-	for _, o := range in.objects {
-		outcome, err := report.Judge(ctx, e, o.Unstructured, in.namespaces[o.GetNamespace()])
+	for _, object := range in.objects {
+		// As an API server does with what runs images.
+		if object.GetNamespace() == "" && report.RunsImages(object.Unstructured) {
+			object.SetNamespace(o.namespace)
+		}
+		outcome, err := report.Judge(ctx, e, object.Unstructured, in.namespaces[object.GetNamespace()])
 		if err != nil {
-			return nil, fmt.Errorf("%s: document %d: %w", o.File, o.Document, err)
+			return nil, fmt.Errorf("%s: document %d: %w", object.File, object.Document, err)
+		}
+		if o.expect {
+			outcome.Expect(object.Unstructured)
 		}
 		outcomes = append(outcomes, outcome)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -44,6 +45,19 @@ func Read() Info {
 	return info
 }
 
+// String is the version and, in brackets, all else that is known.
+func (i Info) String() string {
+	known := []string{i.Go, i.Platform}
+	if i.Revision != "" {
+		revision := i.Revision
+		if i.Modified {
+			revision += ", modified"
+		}
+		known = append([]string{revision}, known...)
+	}
+	return i.Version + " (" + strings.Join(known, ", ") + ")"
+}
+
 // Command makes the subcommand version of program.
 func Command(program string) *cobra.Command {
 	var output string
@@ -55,7 +69,7 @@ func Command(program string) *cobra.Command {
 			info := Read()
 			switch output {
 			case "text":
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s, %s)\n", program, info.Version, info.Go, info.Platform)
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), program, info)
 				return err
 			case "json":
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(info)

@@ -68,15 +68,19 @@ func (s *Source[T]) Current() T { return *s.current.Load() }
 // error, which names the files, the value is the one before.
 func (s *Source[T]) Reload() (changed bool, err error) {
 	var contents [][]byte
+	var errs []error
 	hash := sha256.New()
 	for _, file := range s.files {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return false, fmt.Errorf("%s: %w", s.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
 		}
 		contents = append(contents, content)
 		fmt.Fprintf(hash, "%d:", len(content))
 		hash.Write(content)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return false, err
 	}
 	var sum [sha256.Size]byte
 	hash.Sum(sum[:0])

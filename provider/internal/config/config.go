@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,10 @@ type Serve struct {
 // took fewer would refuse Pods that the policy means to judge.
 const minKeys = 256
 
+// maxBudget is below the time that the server has to write an answer, and below
+// Kubernetes' limit for webhooks.
+const maxBudget = 25 * time.Second
+
 // The values of --image-names and --log-format.
 const (
 	AsWritten = "as-written"
@@ -104,7 +109,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.CertificateOIDCIssuer, "certificate-oidc-issuer", "https://token.actions.githubusercontent.com", "OIDC `issuer` of signers that name none")
 
 	fs.StringVar(&c.ImageNames, "image-names", AsWritten, "`how` names are looked up at Endor Labs: as-written, or canonical (nginx as docker.io/library/nginx)")
-	fs.StringArrayVar(&c.ImageNameRewrite, "image-name-rewrite", nil, "`FROM/=TO/`: look images of a mirror up under the name that was signed; may be repeated, the longest FROM wins")
+	fs.StringSliceVar(&c.ImageNameRewrite, "image-name-rewrite", nil, "`FROM/=TO/`: look images of a mirror up under the name that was signed; may be repeated, the longest FROM wins")
 
 	fs.DurationVar(&c.ResponseBudget, "response-budget", 1700*time.Millisecond, "time after which a request is answered with what is decided; at least 0.2s below the timeout of the Provider object")
 	fs.DurationVar(&c.DegradedWait, "degraded-wait", 100*time.Millisecond, "time that a request waits instead, from the first question that overran the budget until Endor Labs decides one again")
@@ -151,9 +156,10 @@ func (c *Serve) Environment(fs *pflag.FlagSet, getenv func(string) string) error
 			return
 		}
 	})
-	c.EndorAPIKey = getenv("ENDOR_API_CREDENTIALS_KEY")
-	c.EndorAPISecret = getenv("ENDOR_API_CREDENTIALS_SECRET")
-	c.EndorToken = getenv("ENDOR_TOKEN")
+	// As in files: a line break at the end is no part of a credential.
+	c.EndorAPIKey = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_KEY"))
+	c.EndorAPISecret = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_SECRET"))
+	c.EndorToken = strings.TrimSpace(getenv("ENDOR_TOKEN"))
 	return errors.Join(errs...)
 }
 
@@ -175,6 +181,12 @@ func (c *Serve) Validate() error {
 	} {
 		refuse(value == "", flag, "it is required")
 	}
+	for flag, address := range map[string]string{"listen-address": c.ListenAddress, "ops-address": c.OpsAddress} {
+		_, _, err := net.SplitHostPort(address)
+		refuse(address != "" && err != nil, flag, "it is no address; write host:port, or :port for every interface")
+	}
+	refuse(c.OpsAddress == c.ListenAddress && !strings.HasSuffix(c.OpsAddress, ":0"), "ops-address", "it must differ from --listen-address")
+	refuse(c.ResponseBudget > maxBudget, "response-budget", "it must be at most 25s; Gatekeeper's webhook waits for 30s at the very most")
 	refuse(len(c.ClientNames) == 0 || slices.Contains(c.ClientNames, ""), "client-names", "at least one name is required, and none may be empty")
 	for flag, d := range map[string]time.Duration{
 		"response-budget": c.ResponseBudget, "degraded-wait": c.DegradedWait, "upstream-timeout": c.UpstreamTimeout,
@@ -185,7 +197,7 @@ func (c *Serve) Validate() error {
 	refuse(c.StaleIfError < 0, "stale-if-error", "it must not be negative")
 	refuse(c.DrainDelay < 0, "drain-delay", "it must not be negative")
 	refuse(c.UpstreamConcurrency < 1, "upstream-concurrency", "it must be at least 1")
-	refuse(c.UpstreamQPS <= 0, "upstream-qps", "it must be more than 0")
+	refuse(!(c.UpstreamQPS > 0), "upstream-qps", "it must be more than 0")
 	refuse(c.CacheSize < 1, "cache-size", "it must be at least 1")
 	refuse(c.MaxKeys < minKeys, "max-keys", "it must be at least 256, which is what the policy may send")
 	refuse(c.MaxBodyBytes < 1<<10, "max-body-bytes", "it must be at least 1KiB")

@@ -69,7 +69,7 @@ func TestTheDefaultsAreValid(t *testing.T) {
 func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, nil,
-		"--listen-address=", "--ops-address=", "--client-names=", "--certificate-oidc-issuer=", "--response-budget=0s", "--upstream-timeout=-1s",
+		"--listen-address=", "--ops-address=localhost", "--client-names=", "--certificate-oidc-issuer=", "--response-budget=0s", "--upstream-timeout=-1s",
 		"--cache-ttl=0", "--degraded-wait=0", "--stale-if-error=-1s", "--reload-interval=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
 		"--max-keys=255", "--max-body-bytes=10", "--image-names=short", "--log-format=xml")
 	if err != nil {
@@ -91,6 +91,27 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	}
 	if len(lines) != 22 {
 		t.Errorf("%d lines, want 22:\n%v", len(lines), err)
+	}
+}
+
+func TestSettingsThatDoNotGoTogether(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"two listeners at one address", "--ops-address: it must differ", []string{"--listen-address=:8080"}},
+		{"a rate that is no number", "--upstream-qps: ", []string{"--upstream-qps=NaN"}},
+		{"a budget that outlasts every webhook", "--response-budget: it must be at most 25s", []string{"--response-budget=26s"}},
+		{"an address without a port", "--listen-address: it is no address", []string{"--listen-address=localhost"}},
+	} {
+		c, err := load(t, nil, append(tc.args, required...)...)
+		if err == nil {
+			err = c.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error = %v, want one that says %q", tc.name, err, tc.want)
+		}
 	}
 }
 

@@ -23,6 +23,9 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/testbed"
 )
 
+// signatures is what the emulator signs.
+const signatures = "provider/internal/demo/signatures.yaml"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout, os.Stderr)
@@ -34,6 +37,9 @@ func main() {
 }
 
 func run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	if _, err := os.Stat("bin/kubectl-endor"); err != nil {
+		return errors.New("the programs are not built; run: make demo")
+	}
 	dir, err := os.MkdirTemp("", "endor-demo-")
 	if err != nil {
 		return err
@@ -44,7 +50,7 @@ func run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 
-	emulator, err := testbed.StartEmulator("bin/endor-emulator", "examples/signatures.yaml", stderr)
+	emulator, err := testbed.StartEmulator("bin/endor-emulator", signatures, stderr)
 	if err != nil {
 		return err
 	}
@@ -81,7 +87,7 @@ What is admitted to namespace production, and why not:
 	}
 	fmt.Fprint(stdout, `
 Everything ended as expected. Try next:
-  edit an image in examples/02-unsigned.yaml, or sign it in examples/signatures.yaml, and run make demo again
+  edit an image in examples/02-unsigned.yaml, or sign it in provider/internal/demo/signatures.yaml, and run make demo again
   bin/kubectl-endor test --help      judge manifests of your own
   policies/README.md                 every parameter of the policy, by example
 `)
@@ -102,7 +108,7 @@ func (j judge) run(ctx context.Context, examples string) error {
 		"-f", "policies/library/k8sendorsignedimages/template.yaml",
 		"-f", "policies/library/k8sendorsignedimages/samples/production/constraint.yaml",
 		"--provider-url", j.provider, "--provider-ca-file", j.certificates.ServerCAFile(),
-		"--client-cert-file", cert, "--client-key-file", key,
+		"--client-cert-file", cert, "--client-key-file", key, "--expect-annotations",
 	}
 	files, err := filepath.Glob(examples)
 	if err != nil {
@@ -114,6 +120,9 @@ func (j judge) run(ctx context.Context, examples string) error {
 	cmd := exec.CommandContext(ctx, "bin/kubectl-endor", args...)
 	cmd.Stdout, cmd.Stderr = j.stdout, j.stderr
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
 		return fmt.Errorf("not every example of %s ended as expected: %w", examples, err)
 	}
 	return nil

@@ -48,8 +48,10 @@ func (c Credentials) validate() error {
 		switch {
 		case pair[0] != "" && pair[1] != "":
 			kinds++
-		case pair[0] != "" || pair[1] != "":
-			return errors.New("credentials of Endor Labs: an API key and its secret go together, and one of them is missing")
+		case pair[0] != "":
+			return errors.New("credentials of Endor Labs: an API key and its secret go together, and the secret is missing")
+		case pair[1] != "":
+			return errors.New("credentials of Endor Labs: an API key and its secret go together, and the key is missing")
 		}
 	}
 	if c.Token != "" {

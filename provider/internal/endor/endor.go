@@ -149,6 +149,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func newTransport(cfg Config) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
+	// A connection that a middlebox forgot would hold every call on it for the
+	// whole of its time.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = 64
 	t.MaxResponseHeaderBytes = 64 << 10

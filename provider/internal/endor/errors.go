@@ -14,6 +14,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 )
 
 // Kind says what an error is good for.
@@ -47,6 +50,7 @@ const (
 	ReasonForbidden   Reason = "forbidden"   // HTTP 403
 	ReasonNotFound    Reason = "not_found"   // HTTP 404, 405, 501
 	ReasonRedirect    Reason = "redirect"    // HTTP 3xx
+	ReasonGateway     Reason = "gateway"     // HTTP 407, 421, 426, 451
 
 	ReasonRefused Reason = "refused" // any other HTTP 4xx
 )
@@ -58,6 +62,10 @@ type Error struct {
 	Reason Reason
 	Status int    // of HTTP; 0 if there was no response
 	Detail string // at most 256 printable characters, for logs; no secrets
+
+	// RetryAfter is for how long the API asks to be left alone; 0 if it does
+	// not. The caller has to bound it.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -74,6 +82,10 @@ func (e *Error) Error() string {
 
 // Temporary says whether asking again can help.
 func (e *Error) Temporary() bool { return e.Kind == KindUnavailable }
+
+// OfCredential says that the provider's credential was not exchanged for a
+// token, so that what was asked with it never came up.
+func (e *Error) OfCredential() bool { return e.Op == exchangeOp }
 
 // rpcStatus is google.rpc.Status, the body of every error of the API.
 type rpcStatus struct {
@@ -93,9 +105,32 @@ func (req call) failed(e *Error) *Error {
 			e.Detail = strings.ReplaceAll(e.Detail, secret, redacted)
 		}
 	}
-	e.Op, e.Detail = req.op, Printable(e.Detail, maxDetail)
+	if slices.ContainsFunc(req.secrets, func(secret string) bool { return partOf(secret, e.Detail) }) {
+		e.Detail = redacted
+	}
+	e.Op, e.Detail = req.op, printable.Cut(e.Detail, maxDetail)
 	return e
 }
+
+// partOf says whether text holds a piece of secret that is too long for chance,
+// as when somebody cut what was sent before he repeated it.
+func partOf(secret, text string) bool {
+	const piece = 8
+	for i := 0; i+piece <= len(secret); i++ {
+		if strings.Contains(text, secret[i:i+piece]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Statuses of whatever stands before the API, and which nobody who writes a
+// manifest can bring about: 407 to 451 until a person acts, and those with
+// which nginx, Google and AWS say that a connection ended.
+var (
+	ofGateways      = []int{http.StatusProxyAuthRequired, http.StatusMisdirectedRequest, http.StatusUpgradeRequired, http.StatusUnavailableForLegalReasons}
+	ofLoadBalancers = []int{http.StatusTooEarly, 444, 460, 499}
+)
 
 // statusError classifies an HTTP response that holds no decision.
 func statusError(status int, body []byte) *Error {
@@ -113,7 +148,9 @@ func statusError(status int, body []byte) *Error {
 		e.Kind, e.Reason = KindMisconfigured, ReasonForbidden
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
 		e.Kind, e.Reason = KindMisconfigured, ReasonNotFound
-	case status >= 500:
+	case slices.Contains(ofGateways, status):
+		e.Kind, e.Reason = KindMisconfigured, ReasonGateway
+	case status >= 500, slices.Contains(ofLoadBalancers, status):
 		e.Kind, e.Reason = KindUnavailable, ReasonServerError
 	case status >= 400:
 		e.Kind, e.Reason = KindRefused, ReasonRefused
@@ -150,16 +187,4 @@ func transportError(err error) *Error {
 		e.Reason = ReasonTimeout
 	}
 	return e
-}
-
-// Printable cuts s to limit bytes of printable ASCII, so that text of others
-// cannot break a line or a terminal.
-func Printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
-	return s[:min(len(s), limit)]
 }

@@ -85,28 +85,6 @@ func TestDetailOfAnErrorsBody(t *testing.T) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		name, in, want string
-		limit          int
-	}{
-		{name: "as it is", in: "HTTP 500: sorry", limit: 100, want: "HTTP 500: sorry"},
-		{name: "cut", in: "abcdef", limit: 3, want: "abc"},
-		{name: "nothing", in: "abc", limit: 0, want: ""},
-		{name: "one mark for a character, however long", in: "äb", limit: 2, want: "?b"},
-		{name: "bytes that are no characters", in: "a\xff\x00b", limit: 9, want: "a??b"},
-		{name: "DEL", in: "\x7f", limit: 9, want: "?"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			if got := Printable(tc.in, tc.limit); got != tc.want {
-				t.Errorf("Printable(%q, %d) = %q, want %q", tc.in, tc.limit, got, tc.want)
-			}
-		})
-	}
-}
-
 // What the client returns can be told apart by errors.As, however it is wrapped.
 func TestErrorIsFoundInsideOthers(t *testing.T) {
 	t.Parallel()
@@ -117,5 +95,28 @@ func TestErrorIsFoundInsideOthers(t *testing.T) {
 	}
 	if want := "endor: verify artifact: refused: HTTP 409"; in.Error() != want {
 		t.Errorf("Error() = %q, want %q", in, want)
+	}
+}
+
+func TestAnErrorHoldsNoPieceOfASecret(t *testing.T) {
+	t.Parallel()
+	for _, detail := range []string{"bad token 0123456789abcdef", "bad token 01234567…", "x89abcdefx"} {
+		e := call{op: "verify artifact", secrets: []string{"0123456789abcdef"}}.failed(&Error{Detail: detail})
+		if partOf("0123456789abcdef", e.Detail) {
+			t.Errorf("%q became %q", detail, e.Detail)
+		}
+	}
+}
+
+func TestStatusesOfWhateverStandsBeforeTheAPIAreNoVerdicts(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]Kind{
+		407: KindMisconfigured, 421: KindMisconfigured, 426: KindMisconfigured, 451: KindMisconfigured,
+		425: KindUnavailable, 444: KindUnavailable, 460: KindUnavailable, 499: KindUnavailable,
+		400: KindRefused, 409: KindRefused, 410: KindRefused, 413: KindRefused, 414: KindRefused, 422: KindRefused, 431: KindRefused,
+	} {
+		if e := statusError(status, nil); e.Kind != want {
+			t.Errorf("HTTP %d is %s, want %s", status, e.Kind, want)
+		}
 	}
 }

@@ -28,13 +28,20 @@ type call struct {
 
 // response is a whole response: its body is bounded and read.
 type response struct {
-	to     call
-	status int
-	body   []byte
+	to         call
+	status     int
+	body       []byte
+	retryAfter time.Duration
 }
 
 // failure is the error of a response that holds no decision.
-func (r response) failure() *Error { return r.to.failed(statusError(r.status, r.body)) }
+func (r response) failure() *Error {
+	e := statusError(r.status, r.body)
+	if retryable(r.status) {
+		e.RetryAfter = max(r.retryAfter, 0)
+	}
+	return r.to.failed(e)
+}
 
 // authorized makes a call with a token, and once more with a new one if the
 // API refuses the first.
@@ -82,7 +89,7 @@ func (c *Client) do(ctx context.Context, req call) (response, error) {
 	if req.bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+req.bearer)
 	}
-	resp, err := c.retrying().Do(r)
+	resp, err := c.retrying(req).Do(r)
 	if err != nil {
 		return response{}, req.failed(transportError(err))
 	}
@@ -91,7 +98,7 @@ func (c *Client) do(ctx context.Context, req call) (response, error) {
 	if err != nil {
 		return response{}, req.failed(transportError(err))
 	}
-	return response{to: req, status: resp.StatusCode, body: read}, nil
+	return response{to: req, status: resp.StatusCode, body: read, retryAfter: retryAfter(resp.Header.Get("Retry-After"), c.now())}, nil
 }
 
 // readBody is the innermost RoundTripper but the transport: it reads the whole

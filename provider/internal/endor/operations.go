@@ -6,11 +6,16 @@ package endor
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	strictjson "sigs.k8s.io/json"
+
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
 
@@ -111,17 +116,22 @@ func (c *Client) Verify(ctx context.Context, namespace string, image imageref.Re
 }
 
 // decodeAnswer reads a decision from a response of any status, and false where
-// there is none. A success counts only beside HTTP 200 and with a signature, if
-// any, that can be read: of a server that says both yes and no, the no is heard.
+// there is none. Of a server that says both yes and no, the no is heard: a
+// success counts only beside HTTP 200 and without an error, with nothing said
+// twice, and with a signature, if any, that is understood.
 func decodeAnswer(status int, body []byte) (Answer, bool) {
 	var got struct {
 		Response *struct {
 			Result    json.RawMessage `json:"result"`
 			Signature json.RawMessage `json:"artifact_signature"`
+
+			// Endor's sources know two spellings of some names. In this one the
+			// signature would say nothing of what it is about.
+			OtherSpelling json.RawMessage `json:"artifactSignature"`
 		} `json:"response"`
 		rpcStatus
 	}
-	if err := json.Unmarshal(body, &got); err != nil {
+	if err := unmarshal(body, &got); err != nil {
 		return Answer{}, false
 	}
 	if got.Response == nil {
@@ -130,10 +140,18 @@ func decodeAnswer(status int, body []byte) (Answer, bool) {
 	result, named := decodeResult(got.Response.Result)
 	signature, err := decodeSignature(got.Response.Signature)
 	if result == ResultSuccess {
-		return Answer{Result: result, Signature: signature}, status == http.StatusOK && err == nil
+		believable := err == nil && got.Response.OtherSpelling == nil && got.Code == 0
+		return Answer{Result: result, Signature: signature}, status == http.StatusOK && believable
 	}
 	// Beside another status, what is not the name of a result is somebody else's page.
 	return Answer{Result: result, Signature: signature}, status == http.StatusOK || named
+}
+
+// unmarshal reads JSON by the letter: encoding/json would take "Revoked" for
+// "revoked", and of a name that stands twice the last.
+func unmarshal(raw []byte, into any) error {
+	twice, err := strictjson.UnmarshalStrict(raw, into, strictjson.DisallowDuplicateFields)
+	return errors.Join(append(twice, err)...)
 }
 
 // decodeResult reads the name of a result. What is not one of the API's names,
@@ -143,11 +161,15 @@ func decodeResult(raw json.RawMessage) (result Result, named bool) {
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
 		if name, ok := strings.CutPrefix(s, resultPrefix); ok {
-			return Result(name), true
+			return Result(printable.Cut(name, 100)), true
 		}
 	}
-	return Result(raw), false
+	return Result(printable.Cut(string(raw), 100)), false
 }
+
+// maxClaim is longer than any claim that can be compared: a key holds fewer
+// bytes. What is longer would only fill caches.
+const maxClaim = 2 << 10
 
 // decodeSignature is nil where there is no signature or one that is not understood.
 func decodeSignature(raw json.RawMessage) (*Signature, error) {
@@ -155,12 +177,29 @@ func decodeSignature(raw json.RawMessage) (*Signature, error) {
 		return nil, nil
 	}
 	var got *struct {
-		Spec *Signature `json:"spec"`
+		Spec *struct {
+			Signature
+			// A time that cannot be read is one that was not sent: it decides
+			// nothing but age, and there a missing one counts as too old.
+			Timestamp looseTime `json:"timestamp"`
+
+			OtherName   json.RawMessage `json:"artifactName"`
+			OtherDigest json.RawMessage `json:"artifactDigest"`
+		} `json:"spec"`
 	}
-	if err := json.Unmarshal(raw, &got); err != nil || got == nil {
+	if err := unmarshal(raw, &got); err != nil || got == nil || got.Spec == nil {
 		return nil, err
 	}
-	return got.Spec, nil
+	if got.Spec.OtherName != nil || got.Spec.OtherDigest != nil {
+		return nil, errors.New("names in a spelling that is not known")
+	}
+	for name, value := range got.Spec.Provenance.All() {
+		if len(value) > maxClaim {
+			return nil, fmt.Errorf("%s has %d bytes", name, len(value))
+		}
+	}
+	got.Spec.Signature.Timestamp = got.Spec.Timestamp.Time
+	return &got.Spec.Signature, nil
 }
 
 // saysNotSigned recognizes how the API said "not signed" until May 2024: HTTP

@@ -16,6 +16,7 @@ type rateLimited struct {
 }
 
 func (rt rateLimited) RoundTrip(req *http.Request) (*http.Response, error) {
+	Paused(req.Context())
 	if err := rt.limiter.Wait(req.Context()); err != nil {
 		// The wait would outlast the deadline, or the caller left. This is no
 		// failure of the API, and trying again would only wait again.

@@ -39,8 +39,8 @@ func newHTTPClient(cfg Config, transport http.RoundTripper) *http.Client {
 }
 
 // retrying makes the attempts of one call.
-func (c *Client) retrying() *retryablehttp.Client {
-	r := &retries{now: c.now}
+func (c *Client) retrying(of call) *retryablehttp.Client {
+	r := &retries{now: c.now, of: of}
 	return &retryablehttp.Client{
 		HTTPClient:   c.http,
 		RetryMax:     maxRetries,
@@ -56,6 +56,7 @@ func (c *Client) retrying() *retryablehttp.Client {
 // hides it.
 type retries struct {
 	now   func() time.Time
+	of    call
 	count int
 	next  time.Duration
 }
@@ -69,8 +70,20 @@ func (r *retries) check(ctx context.Context, resp *http.Response, err error) (bo
 		return false, ctx.Err()
 	}
 	r.next = r.choose(resp)
-	deadline, bounded := ctx.Deadline()
-	return !bounded || r.next < time.Until(deadline), nil
+	if deadline, bounded := ctx.Deadline(); bounded && r.next >= time.Until(deadline) {
+		return false, nil
+	}
+	Failed(ctx, r.failure(resp, err))
+	return true, nil
+}
+
+// failure is the error that the call would have if this were its last attempt.
+func (r *retries) failure(resp *http.Response, err error) *Error {
+	if err != nil {
+		return r.of.failed(transportError(err))
+	}
+	whole, _ := resp.Body.(*wholeBody)
+	return r.of.failed(statusError(resp.StatusCode, whole.bytes))
 }
 
 // pause gives what check chose.

@@ -253,7 +253,9 @@ type looseTime struct{ time.Time }
 
 // UnmarshalJSON reads what [time.Time] reads, and takes the rest for none.
 func (t *looseTime) UnmarshalJSON(b []byte) error {
-	if err := t.Time.UnmarshalJSON(b); err != nil {
+	err := t.Time.UnmarshalJSON(b)
+	// Not everything that can be read can be written again.
+	if t.Time = t.Time.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
 		t.Time = time.Time{}
 	}
 	return nil

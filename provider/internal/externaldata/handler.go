@@ -22,13 +22,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	wire "github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -38,6 +39,14 @@ const (
 	// DefaultMaxKeys is as many images as a policy may send: fewer would make
 	// a Pod with many images refuse the request as a whole.
 	DefaultMaxKeys = 256
+
+	// trustedSize is how much memory a request gets for saying that it is so
+	// large, before it has sent it.
+	trustedSize = 64 << 10
+
+	// maxDecoding bounds the requests that are read at the same time, and with
+	// MaxBodyBytes the memory for them.
+	maxDecoding = 64
 
 	// DefaultMaxBodyBytes holds DefaultMaxKeys keys of the greatest length,
 	// twice.
@@ -68,8 +77,9 @@ type Config struct {
 
 // Handler answers POST requests of Gatekeeper.
 type Handler struct {
-	cfg     Config
-	metrics *metrics
+	cfg      Config
+	metrics  *metrics
+	decoding *semaphore.Weighted
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -85,7 +95,7 @@ func NewHandler(cfg Config) *Handler {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
+	return &Handler{cfg: cfg, metrics: newMetrics(cfg.Registerer), decoding: semaphore.NewWeighted(maxDecoding)}
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -95,8 +105,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	keys, err := h.decode(http.MaxBytesReader(w, r.Body, h.cfg.MaxBodyBytes), r.ContentLength)
+	keys, err := h.read(w, r)
 	if err != nil {
+		if r.Context().Err() != nil {
+			return // the client hung up while it sent; nobody is there to be told
+		}
 		h.reply(w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
 		h.metrics.observe(badRequest, 0, time.Since(start))
 		h.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "refused a request", slog.String("error", err.Error()))
@@ -110,11 +123,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.log(r.Context(), answers, worst, took)
 }
 
+// read waits for its turn and decodes the request.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]string, error) {
+	if err := h.decoding.Acquire(r.Context(), 1); err != nil {
+		return nil, err
+	}
+	defer h.decoding.Release(1)
+	return h.decode(http.MaxBytesReader(w, r.Body, h.cfg.MaxBodyBytes), r.ContentLength)
+}
+
 // decode reads the distinct keys of a request, in order of first appearance.
 // size is what the client says of the body, a hint.
 func (h *Handler) decode(body io.Reader, size int64) ([]string, error) {
 	var raw bytes.Buffer
-	raw.Grow(int(min(max(size, 0), h.cfg.MaxBodyBytes)) + bytes.MinRead)
+	raw.Grow(int(min(max(size, 0), trustedSize)) + bytes.MinRead)
 	if _, err := raw.ReadFrom(body); err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
@@ -125,21 +147,24 @@ func (h *Handler) decode(body io.Reader, size int64) ([]string, error) {
 	if req.Request.Keys == nil {
 		return nil, errors.New("decode request: it holds no keys")
 	}
-	keys := distinct(req.Request.Keys)
-	if len(keys) > h.cfg.MaxKeys {
-		return nil, fmt.Errorf("the request holds %d keys, at most %d are answered", len(keys), h.cfg.MaxKeys)
-	}
-	return keys, nil
+	return h.distinct(req.Request.Keys)
 }
 
 // distinct drops repeated keys, in place.
-func distinct(keys []string) []string {
-	seen := make(map[string]struct{}, len(keys))
-	return slices.DeleteFunc(keys, func(key string) bool {
-		_, repeated := seen[key]
+func (h *Handler) distinct(keys []string) ([]string, error) {
+	seen := make(map[string]struct{}, min(len(keys), h.cfg.MaxKeys))
+	kept := keys[:0]
+	for _, key := range keys {
+		if _, repeated := seen[key]; repeated {
+			continue
+		}
+		if len(kept) == h.cfg.MaxKeys {
+			return nil, fmt.Errorf("the request holds more than %d keys", h.cfg.MaxKeys)
+		}
 		seen[key] = struct{}{}
-		return repeated
-	})
+		kept = append(kept, key)
+	}
+	return kept, nil
 }
 
 // reply writes a response. A peer that hung up is not worth more than that.
@@ -148,8 +173,9 @@ func (h *Handler) reply(w http.ResponseWriter, response wire.Response) {
 	response.Idempotent = true
 	body, err := json.Marshal(wire.ProviderResponse{APIVersion: apiVersion, Kind: wire.ProviderResponseKind, Response: response})
 	if err != nil {
-		// Nothing in a response can fail to encode; a broken one is no answer.
-		http.Error(w, "encode response", http.StatusInternalServerError)
+		// Whatever an item held: without it Gatekeeper can still be told.
+		h.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "cannot encode a response", slog.String("error", err.Error()))
+		h.reply(w, wire.Response{SystemError: failure(verify.Unavailable, "the provider could not write its answer; see its log and report it")})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -174,7 +200,7 @@ func (h *Handler) log(ctx context.Context, answers []verify.Answer, worst *verif
 	}
 	attrs := []slog.Attr{
 		slog.Int("keys", len(answers)), slog.Int("verified", verified), slog.Int("rejected", rejected),
-		slog.Int("undecided", undecided), slog.Int("cached", cached), slog.Duration("took", took),
+		slog.Int("undecided", undecided), slog.Int("cached", cached), slog.Float64("took_seconds", took.Seconds()),
 	}
 	level := slog.LevelInfo
 	if worst != nil {
@@ -182,4 +208,31 @@ func (h *Handler) log(ctx context.Context, answers []verify.Answer, worst *verif
 		attrs = append(attrs, slog.String("error", worst.Error()))
 	}
 	h.cfg.Log.LogAttrs(ctx, level, "answered", attrs...)
+	h.logKeys(ctx, answers)
+}
+
+// logKeys says of each key what became of it: at debug, and at warn where Endor
+// Labs gave an answer that only a newer version may know.
+func (h *Handler) logKeys(ctx context.Context, answers []verify.Answer) {
+	for i := range answers {
+		a := &answers[i]
+		level := slog.LevelDebug
+		if a.Code() == verify.UnrecognizedResult {
+			level = slog.LevelWarn
+		}
+		if !h.cfg.Log.Enabled(ctx, level) {
+			continue
+		}
+		attrs := []slog.Attr{
+			slog.String("key", printable.Cut(a.Key, 512)), slog.String("code", string(a.Code())),
+			slog.Bool("cached", a.Cached), slog.Bool("stale", a.Verdict.Stale),
+		}
+		if a.Verdict.Result != "" {
+			attrs = append(attrs, slog.String("result", a.Verdict.Result))
+		}
+		if a.Undecided != nil {
+			attrs = append(attrs, slog.String("error", a.Undecided.Error()))
+		}
+		h.cfg.Log.LogAttrs(ctx, level, "key", attrs...)
+	}
 }

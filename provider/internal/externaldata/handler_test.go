@@ -216,6 +216,21 @@ func TestRepeatedKeysCountOnce(t *testing.T) {
 	}
 }
 
+func TestAHeaderAloneCostsLittleMemory(t *testing.T) {
+	t.Parallel()
+	h := newHandler(t, externaldata.Config{})
+	grown := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/validate", strings.NewReader("{"))
+			r.ContentLength = 4 << 20
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	})
+	if got := grown.AllocedBytesPerOp(); got > 256<<10 {
+		t.Errorf("a request that says it has 4 MiB and sends 1 byte costs %d bytes", got)
+	}
+}
+
 func TestAnEmptyListOfKeysIsAnsweredWithNothing(t *testing.T) {
 	t.Parallel()
 	got := post(t, newHandler(t, externaldata.Config{}), strings.NewReader(`{"request":{"keys":[]}}`))

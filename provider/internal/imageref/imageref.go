@@ -18,6 +18,7 @@ package imageref
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -33,6 +34,9 @@ var (
 )
 
 const digestPrefix = "sha256:"
+
+// digestAlgorithms are those with which an image id may begin.
+var digestAlgorithms = []string{"sha256", "sha384", "sha512"}
 
 // Ref is an image reference with a digest. It is comparable; the zero value
 // names no image.
@@ -55,6 +59,10 @@ func Parse(s string) (Ref, error) {
 	}
 	if domain := reference.Domain(normalized); domain != strings.ToLower(domain) {
 		return Ref{}, fmt.Errorf("%w: %.80q: write the domain in lower case", ErrSyntax, s)
+	}
+	if id, _, ok := strings.Cut(s, ":"); ok && slices.Contains(digestAlgorithms, id) {
+		// A runtime runs the local image of that id, whatever its name.
+		return Ref{}, fmt.Errorf("%w: %.80q: an id names no image that was signed", ErrSyntax, s)
 	}
 	digested, ok := normalized.(reference.Digested)
 	if !ok {

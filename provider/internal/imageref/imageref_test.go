@@ -47,7 +47,9 @@ func TestParse(t *testing.T) {
 		{name: "an injected parameter", in: "ghcr.io/acme/api@" + sum + "&namespace=evil", wantErr: imageref.ErrSyntax},
 		{name: "a scheme", in: "https://ghcr.io/acme/api@" + sum, wantErr: imageref.ErrSyntax},
 		{name: "a name of 5,000 bytes", in: "ghcr.io/" + strings.Repeat("a", 5000) + "@" + sum, wantErr: imageref.ErrSyntax},
-		{name: "a bare digest", in: sum, wantErr: imageref.ErrNoDigest},
+		{name: "a bare digest, which runtimes read as an image id", in: sum, wantErr: imageref.ErrSyntax},
+		{name: "a short image id", in: "sha256:1a2b", wantErr: imageref.ErrSyntax},
+		{name: "an image id with a digest", in: "sha256:1a2b@" + sum, wantErr: imageref.ErrSyntax},
 		{name: "64 hex digits, which runtimes read as an image id", in: strings.Repeat("1a2b", 16), wantErr: imageref.ErrSyntax},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -34,6 +34,12 @@ var podSpecs = map[string][]string{
 	"PodTemplate":           {"template", "spec"},
 }
 
+// RunsImages says whether objects of this kind hold the spec of a Pod.
+func RunsImages(object *unstructured.Unstructured) bool {
+	_, ok := podSpecs[object.GetKind()]
+	return ok
+}
+
 // Images lists the images of a Pod or of a workload, in the order in which they
 // are written; none for objects of other kinds.
 func Images(object *unstructured.Unstructured) []Image {

@@ -43,6 +43,7 @@ type Row struct {
 
 	Decision   Decision `json:"decision"`
 	Code       string   `json:"code,omitempty"`
+	Class      string   `json:"class,omitempty"`      // of the code: rejected, unavailable or misconfigured
 	Reason     string   `json:"reason,omitempty"`     // the constraint's whole message
 	Constraint string   `json:"constraint,omitempty"` // kind/name
 }
@@ -52,9 +53,15 @@ type Outcome struct {
 	Rows []Row `json:"rows"`
 
 	// Expected is the object's [ExpectAnnotation], and Got the same said of
-	// what happened; Expected is empty if the object expects nothing.
+	// what happened; Expected is empty if the object expects nothing or may not
+	// say so.
 	Expected string `json:"expected,omitempty"`
 	Got      string `json:"got"`
+}
+
+// Expect takes over what the object says is expected of it.
+func (o *Outcome) Expect(object *unstructured.Unstructured) {
+	o.Expected = object.GetAnnotations()[ExpectAnnotation]
 }
 
 // AsExpected says whether nothing else was expected than what happened.
@@ -65,14 +72,24 @@ func (o Outcome) Denied() bool {
 	return slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Decision == Denied })
 }
 
+// Unknown says whether some image was refused because nobody could say whether
+// it is signed.
+func (o Outcome) Unknown() bool {
+	return slices.ContainsFunc(o.Rows, func(r Row) bool {
+		return r.Decision == Denied && (r.Class == "unavailable" || r.Class == "misconfigured")
+	})
+}
+
 // Judge has the engine review the creation of an object and tells what becomes
-// of it image by image. namespace may be nil.
+// of it image by image. namespace may be nil. The outcome expects nothing: who
+// wrote the object has no say in whether its refusal is fine, unless
+// [Outcome.Expect] is called.
 func Judge(ctx context.Context, e *engine.Engine, object *unstructured.Unstructured, namespace *corev1.Namespace) (Outcome, error) {
 	violations, err := e.Review(ctx, engine.Request{Object: object, Namespace: namespace})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 	}
-	outcome := Outcome{Rows: rows(object, violations), Expected: object.GetAnnotations()[ExpectAnnotation]}
+	outcome := Outcome{Rows: rows(object, violations)}
 	outcome.Got = string(Admitted)
 	for _, r := range outcome.Rows {
 		switch {
@@ -104,9 +121,14 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 		list = append(list, row)
 	}
 	for i, v := range violations {
-		if !told[i] {
-			list = append(list, worse(base, v))
+		if told[i] {
+			continue
 		}
+		// Which image it is about is not known, so none is known to be fine.
+		for j := range list {
+			list[j].Decision = worst(list[j].Decision, decisionOf(v.EnforcementAction))
+		}
+		list = append(list, worse(base, v))
 	}
 	if len(list) == 0 {
 		list = append(list, base)
@@ -117,19 +139,37 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 // isAbout compares name and image: details do not say in which list an image
 // stands, and two containers of one name and image share one verdict.
 func isAbout(v engine.Violation, image Image) bool {
-	return v.Details["container"] == image.Name && v.Details["image"] == image.Reference && image.Name != ""
+	return v.Details["container"] == cut(image.Name, 253) && v.Details["image"] == cut(image.Reference, 512) &&
+		image != (Image{List: image.List})
+}
+
+// cut is how details of the shipped policy keep long names: so many characters.
+func cut(s string, characters int) string {
+	n := 0
+	for i := range s {
+		if n == characters {
+			return s[:i]
+		}
+		n++
+	}
+	return s
 }
 
 var severity = []Decision{Admitted, DryRun, Warned, Denied}
 
+func worst(a, b Decision) Decision {
+	return severity[max(slices.Index(severity, a), slices.Index(severity, b))]
+}
+
 func worse(row Row, v engine.Violation) Row {
 	decision := decisionOf(v.EnforcementAction)
-	if cmp.Compare(slices.Index(severity, decision), slices.Index(severity, row.Decision)) < 0 {
+	if worst(row.Decision, decision) != decision {
 		return row
 	}
 	row.Decision = decision
 	row.Code, _ = v.Details["code"].(string)
 	row.Code = cmp.Or(row.Code, "VIOLATION") // of a foreign template
+	row.Class, _ = v.Details["class"].(string)
 	row.Reason = v.Message
 	row.Constraint = v.Constraint.GetKind() + "/" + v.Constraint.GetName()
 	return row

@@ -79,11 +79,28 @@ func TestEveryImageHasItsRowAndEveryViolationIsTold(t *testing.T) {
 		return r
 	}
 	want := []Row{
-		row("containers", "a", "one", Denied, "NOT_SIGNED"), row("containers", "b", "two", Admitted, ""),
+		row("containers", "a", "one", Denied, "NOT_SIGNED"), row("containers", "b", "two", Denied, ""),
 		row("", "", "", Denied, "TOO_MANY_IMAGES"), row("", "", "", Denied, "NO_DIGEST"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func TestNoImageOfARefusedObjectIsSaidToBeAdmittedUnlessTheRefusalIsAboutAnother(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 600)
+	pod := object(t, "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, image: "+long+"}, {name: '', image: other}, {name: c, image: fine}]}")
+	got := rows(pod, []engine.Violation{
+		violation("deny", "a", long[:512], "BAD_REFERENCE"), // details keep so much of it
+		violation("deny", "", "other", "NO_DIGEST"),
+	})
+	var decisions []Decision
+	for _, r := range got {
+		decisions = append(decisions, r.Decision)
+	}
+	if diff := cmp.Diff([]Decision{Denied, Denied, Admitted}, decisions); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
 }
 

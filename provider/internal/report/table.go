@@ -44,8 +44,15 @@ func container(r Row) string {
 
 var digest = regexp.MustCompile(`@sha256:([0-9a-f]{8})[0-9a-f]{56}$`)
 
-// short shows as much of a digest as tells it from others at a glance.
-func short(image string) string { return digest.ReplaceAllString(image, "@sha256:$1…") }
+// short shows as much of a digest as tells it from others at a glance, and no
+// more of a name than fits a table.
+func short(image string) string {
+	image = digest.ReplaceAllString(image, "@sha256:$1…")
+	if len(image) <= 100 {
+		return image
+	}
+	return image[:70] + "…" + image[len(image)-27:]
+}
 
 // visible escapes what could forge a line or drive a terminal: names and images
 // are text of whoever wrote the manifest.

@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config) error {
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
-			cfg.Log.LogAttrs(failed, slog.LevelInfo, "draining", slog.Duration("delay", cfg.DrainDelay))
+			cfg.Log.LogAttrs(failed, slog.LevelInfo, "draining", slog.Float64("delay_seconds", cfg.DrainDelay.Seconds()))
 			cfg.Readiness.Block(Draining)
 			draining.Store(true)
 			wait(failed, cfg.DrainDelay)

@@ -123,7 +123,7 @@ func TestReadinessPrintsCodesOnly(t *testing.T) {
 func TestWhenToldToStopItAsksClientsToLeaveAndAnswersWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	inFlight, finish := make(chan struct{}), make(chan struct{})
-	r := start(t, 2*time.Second, func(w http.ResponseWriter, req *http.Request) {
+	r := start(t, 5*time.Second, func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Query().Has("slow") {
 			close(inFlight)
 			<-finish

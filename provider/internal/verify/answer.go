@@ -7,7 +7,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
 
@@ -65,7 +65,7 @@ func (a Answer) foundInstead() string {
 	var found []string
 	for name, got := range a.Verdict.Signer.All() {
 		if a.differs(name, got) {
-			found = append(found, name+" "+endor.Printable(got, 100))
+			found = append(found, name+" "+printable.Cut(got, 100))
 		}
 	}
 	return strings.Join(found, ", ")

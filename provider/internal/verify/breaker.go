@@ -265,9 +265,12 @@ func (p *passage) end(outcome error) {
 
 type passageKey struct{}
 
-func (p *passage) into(ctx context.Context) context.Context {
-	ctx = endor.WithPause(ctx, p.waits)
-	ctx = endor.WithAttempt(ctx, p.resumes)
+func (p *passage) into(asking context.Context) context.Context {
+	ctx := endor.WithPause(asking, p.waits)
+	ctx = endor.WithAttempt(ctx, func() {
+		p.resumes()
+		endor.Attempted(asking)
+	})
 	return context.WithValue(ctx, passageKey{}, p)
 }
 

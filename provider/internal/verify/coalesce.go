@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
@@ -66,9 +67,8 @@ type flight struct {
 	began time.Time
 	done  chan struct{} // closed once verdict and err are set
 
-	// asked is closed when the first attempt is on its way to Endor Labs.
-	asked     chan struct{}
-	askedOnce sync.Once
+	asked  atomic.Bool                 // an attempt was on its way to Endor Labs
+	failed atomic.Pointer[endor.Error] // the latest attempt that failed; nil if none has
 
 	verdict Verdict
 	err     error
@@ -133,7 +133,7 @@ func (c *Coalesce) join(ctx context.Context, q question.Question) (*flight, erro
 	case found && time.Since(f.began) > c.cfg.Budget && c.cfg.Impatient():
 		return nil, f.overrun(errors.New("the call is under way for longer than the budget"))
 	case !found:
-		f = &flight{began: time.Now(), done: make(chan struct{}), asked: make(chan struct{})}
+		f = &flight{began: time.Now(), done: make(chan struct{})}
 		c.state.flights[id] = f
 		c.calls.Add(1)
 		go c.fly(context.WithoutCancel(ctx), q, id, f)
@@ -154,7 +154,7 @@ func (c *Coalesce) fly(ctx context.Context, q question.Question, id ID, f *fligh
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	defer context.AfterFunc(c.ended, cancel)()
-	f.verdict, f.err = c.call(endor.WithAttempt(ctx, f.reachesEndor), q)
+	f.verdict, f.err = c.call(f.follow(ctx), q)
 	c.state.Lock()
 	delete(c.state.flights, id)
 	c.state.Unlock()
@@ -174,16 +174,22 @@ func (c *Coalesce) call(ctx context.Context, q question.Question) (v Verdict, er
 	return v, nil
 }
 
-func (f *flight) reachesEndor() { f.askedOnce.Do(func() { close(f.asked) }) }
+// follow has the flight know how its call goes on.
+func (f *flight) follow(ctx context.Context) context.Context {
+	ctx = endor.WithAttempt(ctx, func() { f.asked.Store(true) })
+	return endor.WithFailure(ctx, f.failed.Store)
+}
 
-// overrun is what is told to who waited in vain.
+// overrun is what is told to who waited in vain: what went wrong so far, or
+// that nothing happened.
 func (f *flight) overrun(why error) *Undecided {
-	select {
-	case <-f.asked:
-		return &Undecided{Code: Unavailable, Cause: CauseBudget, Err: why}
-	default:
-		return &Undecided{Code: Unavailable, Cause: CauseQueue, Err: why}
+	if failed := f.failed.Load(); failed != nil {
+		return undecided(failed)
 	}
+	if f.asked.Load() {
+		return &Undecided{Code: Unavailable, Cause: CauseBudget, Err: why}
+	}
+	return &Undecided{Code: Unavailable, Cause: CauseQueue, Err: why}
 }
 
 // Close ends the calls that are under way and waits for them. Questions that

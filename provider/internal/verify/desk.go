@@ -162,7 +162,7 @@ func (d *Desk) ask(ctx context.Context, unknown []unanswered) {
 	}
 	wg.Wait()
 	// A caller that hung up before is no sign of a slow Endor Labs.
-	if !degraded && ctx.Err() == nil && asking.Err() != nil && slices.ContainsFunc(unknown, overran) {
+	if !degraded && ctx.Err() == nil && asking.Err() != nil && slices.ContainsFunc(unknown, unavailable) {
 		d.overruns.Inc()
 		d.degraded.enter(ctx)
 	}
@@ -171,9 +171,7 @@ func (d *Desk) ask(ctx context.Context, unknown []unanswered) {
 	}
 }
 
-func overran(u unanswered) bool {
-	return u.Undecided != nil && (u.Undecided.Cause == CauseBudget || u.Undecided.Cause == CauseQueue)
-}
+func unavailable(u unanswered) bool { return u.Undecided != nil && u.Undecided.Code == Unavailable }
 
 // fallBack answers a question that Endor Labs could not be asked with a verdict
 // past its life. A full queue of ours is no reason: whoever can fill it could

@@ -203,6 +203,14 @@ func TestSigners(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, signers: []question.Claims{{SourceRepositoryRef: "refs/tags/*"}}, want: verify.WrongSigner, calls: 2},
+		{name: "a row beside the certificate that holds a star itself", prepare: func(t *testing.T, s *endortest.Server) {
+			t.Helper()
+			row := ofAPI
+			row.SourceRepository = "acme/*"
+			if err := s.SetProvenance("", api, &row); err != nil {
+				t.Fatal(err)
+			}
+		}, signers: []question.Claims{{SourceRepository: "acme/*"}}, want: verify.WrongSigner, calls: 1},
 		{name: "a row beside the certificate that contradicts what was asked", prepare: func(t *testing.T, s *endortest.Server) {
 			t.Helper()
 			row := ofAPI

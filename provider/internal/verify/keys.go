@@ -24,18 +24,19 @@ type readKey struct {
 }
 
 const (
-	// keptBytes bounds the memory for keys that were read: some 40,000 of the
-	// usual length.
+	// keptBytes is about what keys that were read may cost in memory: some
+	// 20,000 of the usual length.
 	keptBytes = 16 << 20
 
-	// overhead is about what an entry costs besides its key.
-	overhead = 256
+	// overhead is about what an entry costs besides its key and the decoded
+	// copy of it.
+	overhead = 512
 )
 
 func newKeyReader(r Resolver) *keyReader {
 	return &keyReader{resolver: r, kept: otter.Must(&otter.Options[string, readKey]{
 		MaximumWeight: keptBytes,
-		Weigher:       func(key string, _ readKey) uint32 { return uint32(len(key)) + overhead },
+		Weigher:       func(key string, _ readKey) uint32 { return uint32(2*len(key)) + overhead },
 	})}
 }
 

@@ -6,6 +6,7 @@ package verify_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,13 @@ func hangs(ctx context.Context) (verify.Verdict, error) {
 	endor.Attempted(ctx)
 	<-ctx.Done()
 	return verify.Verdict{}, ctx.Err()
+}
+
+// retries fails again and again until the call's time is over.
+func retries(ctx context.Context) (verify.Verdict, error) {
+	endor.Attempted(ctx)
+	endor.Failed(ctx, &endor.Error{Op: "verify artifact", Kind: endor.KindUnavailable, Reason: endor.ReasonNetwork, Detail: "connection refused"})
+	return hangs(ctx)
 }
 
 // queues waits for a place of ours and never reaches Endor Labs.
@@ -121,6 +129,19 @@ func TestAHangIsAnOutageToo(t *testing.T) {
 		start := time.Now()
 		if got := one(t, desk); !got.Verdict.Stale || time.Since(start) != verify.DefaultBudget {
 			t.Errorf("%s, stale %v, after %v; want the old verdict at the end of the budget", got.Code(), got.Verdict.Stale, time.Since(start))
+		}
+	})
+}
+
+func TestWhoWaitedInVainIsToldWhatWentWrongSoFar(t *testing.T) {
+	scene(t, verify.Config{}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
+		e.becomes(retries)
+		if got := one(t, desk); got.Undecided == nil || got.Undecided.Cause != "network" || !strings.Contains(got.Undecided.Error(), "connection refused") {
+			t.Errorf("%v, want the failure that is being retried", got.Undecided)
+		}
+		e.becomes(hangs)
+		if got := desk.Answers(t.Context(), []string{"a@" + digest(1)})[0]; got.Undecided == nil || got.Undecided.Cause != verify.CauseBudget {
+			t.Errorf("%v, want that there was no answer in time", got.Undecided)
 		}
 	})
 }

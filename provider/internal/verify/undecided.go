@@ -30,6 +30,9 @@ const (
 	CauseBudget Cause = "budget" // the time of the request was over first
 	CauseQueue  Cause = "queue"  // a place in a queue of the provider's was not had in time
 	CausePanic  Cause = "panic"  // a defect of the provider
+
+	// CauseBreaker: Endor Labs did not answer others, so it was not asked.
+	CauseBreaker Cause = "breaker"
 )
 
 func (u *Undecided) Error() string {
@@ -43,9 +46,10 @@ func (u *Undecided) Error() string {
 func (u *Undecided) Unwrap() error { return u.Err }
 
 var undecidedSentences = map[Cause]string{
-	CauseBudget: "Endor Labs did not answer in time; the question goes on, so try again in a moment",
-	CauseQueue:  "the provider has more questions than it may ask at once; try again in a moment",
-	CausePanic:  "the provider failed while it asked Endor Labs; see its log and report it",
+	CauseBudget:  "Endor Labs did not answer in time; the question goes on, so try again in a moment",
+	CauseQueue:   "the provider has more questions than it may ask at once; try again in a moment",
+	CauseBreaker: "Endor Labs does not answer, so it is not asked for some seconds; try again in a moment",
+	CausePanic:   "the provider failed while it asked Endor Labs; see its log and report it",
 
 	Cause(endor.ReasonNetwork):     "Endor Labs could not be reached; try again, and check the provider's network and proxy",
 	Cause(endor.ReasonTimeout):     "Endor Labs did not answer in time; try again",
@@ -60,6 +64,7 @@ var undecidedSentences = map[Cause]string{
 	Cause(endor.ReasonForbidden):   "the provider's credentials may not verify artifacts in this Endor namespace; check the namespace and the key's permission",
 	Cause(endor.ReasonNotFound):    "Endor Labs does not know this Endor namespace or the verification endpoint; check the namespace and the provider's API address",
 	Cause(endor.ReasonRedirect):    "the address of the Endor Labs API redirects elsewhere, which the provider does not follow; correct --endor-api",
+	Cause(endor.ReasonGateway):     "a proxy before Endor Labs refuses the provider's calls; check the proxy and --endor-api",
 	causeNoNamespace:               "neither the policy nor the provider names an Endor namespace; set --endor-namespace, or namespace in the constraint",
 }
 

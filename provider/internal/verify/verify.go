@@ -28,9 +28,8 @@ import (
 
 // Verifier decides questions that a [Resolver] resolved.
 type Verifier interface {
-	// Verify decides q, or returns an error that is an [*Undecided]. It must
-	// not hold on to a decision that it makes after ctx ended as if it were
-	// none: a decorator that outlives its caller says so.
+	// Verify decides q, or returns an error that is an [*Undecided]. An error
+	// because ctx ended says nothing of what was begun, which may go on.
 	Verify(ctx context.Context, q question.Question) (Verdict, error)
 }
 
