@@ -78,23 +78,22 @@ _checked := {{"image": image, "ref": ref} |
 	not _out_of_scope(ref)
 }
 
-# What cannot be read is neither exempt nor out of scope.
-_exempt(_, ref) if {
-	ref != _unread
-	reference.exempt(parameters.exempt_images, ref)
-}
+# What cannot be read is neither exempt nor out of scope, being none of these.
+_refs := {ref | some ref in _references}
+
+_exempt_refs := reference.exempt(parameters.exempt_images, _refs)
+
+_refs_out_of_scope := _refs - reference.in_scope(parameters.scope, _refs)
+
+_exempt(_, ref) if ref in _exempt_refs
 
 _exempt(image, ref) if {
-	ref != _unread
 	image.kind != "imageVolume"
-	reference.exempt(parameters.exempt_containers[image.name], ref)
+	ref in _refs
+	ref in reference.exempt(parameters.exempt_containers[image.name], {ref})
 }
 
-_out_of_scope(ref) if {
-	ref != _unread
-	scope := parameters.scope
-	not reference.in_scope(scope, ref)
-}
+_out_of_scope(ref) if ref in _refs_out_of_scope
 
 _verdict(text, ref) := {"code": "BAD_REFERENCE"} if {
 	ref == _unread
@@ -103,7 +102,7 @@ _verdict(text, ref) := {"code": "BAD_REFERENCE"} if {
 } else := {"code": "NO_DIGEST"} if {
 	ref.digest == ""
 } else := verdict if {
-	verdict := answers.judge(answers.about(_answers, _keys[text]), ref.digest, parameters.demands)
+	verdict := answers.judge(_answers[_keys[text]], ref.digest, parameters.demands)
 } else := {"code": "UNRECOGNIZED_RESULT"}
 
 # _keys has the question about each image string that is worth one.

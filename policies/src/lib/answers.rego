@@ -9,30 +9,35 @@
 # because the author of a Pod might be able to bring it about.
 package lib.answers
 
-# ask gives the answers by key, so that reading them costs one look-up each.
+# ask gives what was answered about each key: the values, the errors, and why
+# there is neither. All answers are taken apart here and handed to no function:
+# OPA compares the arguments of a call with those of earlier ones, and comparing
+# all answers for each image would make the work grow with the square.
+ask(provider, keys) := {key: answer |
+	some key in keys
+	answer := {
+		"errors": object.keys(object.get(errors, key, {})),
+		"values": object.keys(object.get(values, key, {})),
+		"undecided": why,
+	}
+} if {
+	response := _response(provider, keys)
+	errors := _by_key(object.get(response, "errors", []))
+	values := _by_key(object.get(response, "responses", []))
+	why := undecided(object.get(response, "system_error", ""))
+}
+
 # The keys are an array: of a set, or of a string that is not ASCII, Gatekeeper
 # makes no request at all and the call is undefined.
-ask(provider, keys) := _index(external_data({"provider": provider, "keys": keys})) if {
+_response(provider, keys) := response if {
 	count(keys) > 0
-} else := _index({})
-
-_index(response) := {
-	"values": _by_key(object.get(response, "responses", [])),
-	"errors": _by_key(object.get(response, "errors", [])),
-	"undecided": undecided(object.get(response, "system_error", "")),
-}
+	response := external_data({"provider": provider, "keys": keys})
+	is_object(response)
+} else := {}
 
 # _by_key collects the distinct values of each key. The values are made keys
 # because union_n merges objects, and two half answers must not become a whole one.
 _by_key(pairs) := object.union_n([{key: {value: true}} | some [key, value] in pairs])
-
-# about is what was answered about one key. It keeps all the other answers out
-# of the calls that follow, which OPA remembers by their arguments.
-about(answers, key) := {
-	"errors": object.keys(object.get(answers.errors, key, {})),
-	"values": object.keys(object.get(answers.values, key, {})),
-	"undecided": answers.undecided,
-}
 
 # judge says what an answer means for the image with this digest, as {"code"}
 # and, where somebody explained it, "sentence". Demands are whether stale answers

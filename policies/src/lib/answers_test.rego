@@ -20,19 +20,22 @@ _response(responses, errors, system_error) := {
 }
 
 _judge(response, demands) := verdict if {
-	verdict := answers.judge(answers.about(answers.ask("p", ["k"]), "k"), _digest, demands) with external_data as response
+	verdict := answers.judge(answers.ask("p", ["k"]).k, _digest, demands) with external_data as response
 }
 
 test_asks_with_provider_and_keys if {
 	got := answers.ask("p", ["a", "b"]) with external_data as _echo
-	object.keys(got.values) == {"p", "a", "b"}
+	got == {
+		"a": {"values": {"p"}, "errors": set(), "undecided": {"code": "UNRECOGNIZED_RESULT"}},
+		"b": {"values": {"p"}, "errors": set(), "undecided": {"code": "UNRECOGNIZED_RESULT"}},
+	}
 }
 
-_echo(request) := _response([[name, 1] | some name in array.concat([request.provider], request.keys)], [], "")
+_echo(request) := _response([[key, request.provider] | some key in request.keys], [], "")
 
 test_asks_nothing_without_keys if {
 	got := answers.ask("p", []) with external_data as _echo
-	got.values == {}
+	got == {}
 }
 
 test_verified if _judge(_response([["k", _good]], [], ""), _demands).code == "VERIFIED"
@@ -87,7 +90,7 @@ test_no_response_but_one_verifies[note] if {
 }
 
 test_undefined_call_verifies_nothing if {
-	got := answers.judge(answers.about(answers.ask("p", ["k"]), "k"), _digest, _demands) with external_data as _never
+	got := answers.judge(answers.ask("p", ["k"]).k, _digest, _demands) with external_data as _never
 	got == {"code": "UNRECOGNIZED_RESULT"}
 }
 

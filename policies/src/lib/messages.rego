@@ -207,9 +207,9 @@ _whole(null) := ""
 
 _whole(image) := substring(image, 0, 512) if is_string(image)
 
-# printable percent-encodes all but visible ASCII, so that no name can hide a
-# part of the line, or pose as one.
-printable(text) := _printable(text, `^[!-~]*$`)
+# printable percent-encodes all but visible ASCII, and quotes, so that no name
+# can hide a part of the line, or pose as one.
+printable(text) := _printable(text, `^[!#-~]*$`)
 
 _printable(text, allowed) := text if {
 	regex.match(allowed, text)

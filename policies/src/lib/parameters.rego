@@ -59,12 +59,10 @@ fail_on := {class | some class in object.get(_given, "failOn", _classes)}
 exempt_images := reference.exemptions(_given.exemptImages)
 
 # exempt_containers are prepared patterns by container name.
-exempt_containers := {container.name: reference.exemptions(patterns) |
-	some container in _given.exemptContainers
-	patterns := [other.image |
-		some other in _given.exemptContainers
-		other.name == container.name
-	]
+exempt_containers := {name: reference.exemptions(object.keys(patterns)) |
+	some name, patterns in object.union_n([{container.name: {container.image: true}} |
+		some container in _given.exemptContainers
+	])
 }
 
 # scope is undefined where all images are checked.

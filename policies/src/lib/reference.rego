@@ -86,7 +86,10 @@ _after(sign, text) := concat("", [sign, text]) if text != ""
 # pattern reads an exact reference, or a prefix whose * follows "/", ":" or "@".
 # The prefix is completed to a reference and read as one, so a pattern is as
 # strict, and gets the same spelling, as the images that it is compared with.
-pattern(text) := {
+# What only looks like a registry is no pattern.
+pattern(text) := _pattern(text) if not _registry_alone(text)
+
+_pattern(text) := {
 	"prefix": trim_suffix(_join(ref, ref.tag), ending),
 	"repository": ref.repository,
 	"under": endswith(text, "/*"),
@@ -97,8 +100,15 @@ pattern(text) := {
 	ref := parse(concat("", [start, ending]))
 }
 
-pattern(text) := {"exact": _join(ref, ref.tag), "repository": ref.repository} if {
+_pattern(text) := {"exact": _join(ref, ref.tag), "repository": ref.repository} if {
 	ref := parse(text)
+}
+
+# _registry_alone is ghcr.io or ghcr.io:*, which Docker reads as an image of
+# Docker Hub: as a scope it would leave all of ghcr.io unchecked.
+_registry_alone(text) if {
+	not contains(text, "/")
+	regex.match(`^(?:[^:@]*\.|localhost(?:$|[:@]))`, text)
 }
 
 # Two segments, so that docker.io/ is not completed to docker.io/library/.
@@ -123,12 +133,14 @@ exemptions(texts) := {
 	patterns := [pattern(text) | some text in texts]
 }
 
-exempt(prepared, ref) if {
+# exempt gives those of refs that are exempt. It takes all of them at once, as
+# in_scope does, since OPA would compare the patterns again for each call.
+exempt(prepared, refs) := {ref |
+	some ref in refs
 	some spelling in spellings(ref)
 	spelling in prepared.exact
-}
-
-exempt(prepared, ref) if {
+} | {ref |
+	some ref in refs
 	some spelling in spellings(ref)
 	strings.any_prefix_match(spelling, prepared.prefixes)
 }
@@ -143,6 +155,10 @@ scope(texts) := {
 	patterns := [pattern(text) | some text in texts]
 }
 
-in_scope(prepared, ref) if ref.repository in prepared.repositories
-
-in_scope(prepared, ref) if strings.any_prefix_match(ref.repository, prepared.prefixes)
+in_scope(prepared, refs) := {ref |
+	some ref in refs
+	ref.repository in prepared.repositories
+} | {ref |
+	some ref in refs
+	strings.any_prefix_match(ref.repository, prepared.prefixes)
+}

@@ -144,3 +144,11 @@ func (e *Engine) AddConstraint(ctx context.Context, constraint *unstructured.Uns
 	}
 	return nil
 }
+
+// RemoveConstraint takes a constraint away. One that is not there is no error.
+func (e *Engine) RemoveConstraint(ctx context.Context, constraint *unstructured.Unstructured) error {
+	if _, err := e.client.RemoveConstraint(ctx, constraint); err != nil {
+		return fmt.Errorf("%s %s: %w", constraint.GetKind(), constraint.GetName(), err)
+	}
+	return nil
+}

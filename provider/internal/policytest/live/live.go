@@ -13,9 +13,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/testbed"
@@ -31,7 +36,8 @@ type Stage struct {
 }
 
 // NewStage builds and starts the programs. signatures is the file of what is
-// signed; args are further flags of the provider. Close must be called.
+// signed, in whatever Endor namespaces it names; args are further flags of the
+// provider. Close must be called.
 func NewStage(ctx context.Context, signatures string, args ...string) (_ *Stage, err error) {
 	dir, err := os.MkdirTemp("", "endor-stage-")
 	if err != nil {
@@ -50,7 +56,11 @@ func NewStage(ctx context.Context, signatures string, args ...string) (_ *Stage,
 	if s.Certificates, err = testbed.NewCertificates(dir); err != nil {
 		return nil, err
 	}
-	if s.Emulator, err = testbed.StartEmulator(programs[0], signatures, os.Stderr, "--admin", "--namespace=acme.payments,acme.search"); err != nil {
+	namespaces, err := endorNamespaces(signatures)
+	if err != nil {
+		return nil, err
+	}
+	if s.Emulator, err = testbed.StartEmulator(programs[0], signatures, os.Stderr, "--admin", "--namespace="+strings.Join(namespaces, ",")); err != nil {
 		return nil, err
 	}
 	s.Provider, err = testbed.Start(ctx, testbed.Config{
@@ -58,6 +68,27 @@ func NewStage(ctx context.Context, signatures string, args ...string) (_ *Stage,
 		API: s.Emulator.URL, Key: testbed.APIKey, Secret: testbed.APISecret, Namespace: testbed.Namespace, Args: args,
 	})
 	return s, err
+}
+
+// endorNamespaces are those that a file of signatures names.
+func endorNamespaces(signatures string) ([]string, error) {
+	content, err := os.ReadFile(signatures)
+	if err != nil {
+		return nil, err
+	}
+	var signed []struct {
+		Namespace string `json:"namespace"`
+	}
+	if err := yaml.Unmarshal(content, &signed); err != nil {
+		return nil, fmt.Errorf("%s: %w", signatures, err)
+	}
+	found := map[string]bool{testbed.Namespace: true}
+	for _, s := range signed {
+		if s.Namespace != "" {
+			found[s.Namespace] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
 }
 
 // Close ends the programs.
@@ -72,20 +103,20 @@ func (s *Stage) Close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
-// Engine makes an engine that asks the provider of the stage. responseCache is
-// how long it keeps answers; zero means not at all.
-func (s *Stage) Engine(ctx context.Context, responseCache time.Duration) (*engine.Engine, error) {
-	return s.EngineWith(ctx, responseCache, s.Provider.URL)
+// Engine makes an engine that asks the provider of the stage, and others by
+// their names. responseCache is how long it keeps answers; zero means not at all.
+func (s *Stage) Engine(ctx context.Context, responseCache time.Duration, others ...engine.Provider) (*engine.Engine, error) {
+	return s.EngineWith(ctx, responseCache, s.Provider.URL, others...)
 }
 
 // EngineWith is Engine with the provider at another URL, such as one at which
 // nobody listens.
-func (s *Stage) EngineWith(ctx context.Context, responseCache time.Duration, url string) (*engine.Engine, error) {
+func (s *Stage) EngineWith(ctx context.Context, responseCache time.Duration, url string, others ...engine.Provider) (*engine.Engine, error) {
 	cert, key := s.Certificates.ClientFiles()
 	return engine.New(ctx, engine.Config{
-		Providers: []engine.Provider{{
+		Providers: append([]engine.Provider{{
 			Name: "endor-gatekeeper-provider", URL: url, CABundle: s.Certificates.ServerCA.CertPEM(),
-		}},
+		}}, others...),
 		ClientCertFile: cert, ClientKeyFile: key, ResponseCacheTTL: responseCache,
 	})
 }
