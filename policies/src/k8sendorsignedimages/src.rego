@@ -43,7 +43,11 @@ _max_images := 256
 # _spoiled says why the object as a whole is refused, undefined if it is not.
 _spoiled := {"code": "BAD_PARAMETERS", "sentence": concat(", ", parameters.problems)} if {
 	count(parameters.problems) > 0
-} else := {"code": "BAD_REFERENCE", "sentence": "it has no Pod spec to look at"} if {
+} else := {
+	"code": "BAD_REFERENCE",
+	"says": "has no Pod spec that can be read",
+	"fix": "Write one, or leave the object out of the constraint's match.",
+} if {
 	not workload.spec
 } else := {"code": "TOO_MANY_IMAGES", "sentence": sprintf("%d, at most %d are judged", [workload.size, _max_images])} if {
 	workload.size > _max_images

@@ -49,7 +49,7 @@ _codes := {
 	"UNRECOGNIZED_RESULT": {
 		"class": "rejected",
 		"says": "got an answer that decides nothing",
-		"fix": "Cluster operator: run kubectl endor doctor.",
+		"fix": "Cluster operator: see the provider's log.",
 	},
 	"NO_DIGEST": {
 		"class": "rejected",
@@ -74,7 +74,7 @@ _codes := {
 	"BAD_REQUEST": {
 		"class": "rejected",
 		"says": "was part of a request that the provider refused",
-		"fix": "Cluster operator: run kubectl endor doctor.",
+		"fix": "Cluster operator: see the provider's log.",
 	},
 	"TOO_OLD": {
 		"class": "rejected",
@@ -94,7 +94,7 @@ _codes := {
 	"MISCONFIGURED": {
 		"class": "misconfigured",
 		"says": "could not be checked",
-		"fix": "Cluster operator: run kubectl endor doctor.",
+		"fix": "Cluster operator: see the provider's log.",
 	},
 	"BAD_PARAMETERS": {
 		"class": "misconfigured",
@@ -126,7 +126,7 @@ class(verdict) := _about(verdict.code).class
 # image_refused is the violation for one image. The context is what details
 # repeat of the constraint: its namespace and signers.
 image_refused(image, digest, verdict, context) := _violation(
-	concat("", [image.kind, " \"", squeeze(printable(name), 32), "\""]),
+	concat("", [image.kind, " \"", squeeze(printable(squeeze(name, 32)), 32), "\""]),
 	_shown(image.image, digest),
 	verdict,
 	object.union(context, {
@@ -147,21 +147,25 @@ object_refused(kind, verdict, context) := _violation(
 )
 
 _violation(where, what, verdict, details) := {
-	"msg": _fit(concat("", ["[", verdict.code, "] ", where, ": "]), what, _reason(verdict), about.fix),
+	"msg": _fit(concat("", ["[", verdict.code, "] ", where, ": "]), what, _reason(verdict), fix),
 	"details": object.union(details, {
 		"code": verdict.code,
 		"class": about.class,
-		"fix": about.fix,
+		"fix": fix,
 	}),
 } if {
 	about := _about(verdict.code)
+	fix := object.get(verdict, "fix", about.fix)
 }
 
-_reason(verdict) := concat("", [_about(verdict.code).says, ": ", sentence]) if {
+# What the code says of images does not fit everything that is refused.
+_reason(verdict) := verdict.says if {
+	verdict.says
+} else := concat("", [_about(verdict.code).says, ": ", sentence]) if {
 	verdict.code in _explained
 
 	# What follows a semicolon is advice, and the policy has its own.
-	sentence := trim_suffix(_printable(split(verdict.sentence, ";")[0], `^[ -~]*$`), ".")
+	sentence := trim_suffix(_sentence(split(verdict.sentence, ";")[0]), ".")
 	sentence != ""
 } else := _about(verdict.code).says
 
@@ -195,7 +199,7 @@ _shown(null, _) := "(unreadable)"
 
 _shown("", _) := "(empty)"
 
-_shown(image, "") := printable(_whole(image)) if {
+_shown(image, "") := printable(squeeze(image, 80)) if {
 	is_string(image)
 	image != ""
 }
@@ -208,13 +212,13 @@ _whole(null) := ""
 _whole(image) := substring(image, 0, 512) if is_string(image)
 
 # printable percent-encodes all but visible ASCII, and quotes, so that no name
-# can hide a part of the line, or pose as one.
-printable(text) := _printable(text, `^[!#-~]*$`)
+# can hide a part of the line, or pose as one. A text with anything else in it
+# is encoded in one go: character by character, names made for the purpose would
+# outlast the webhook.
+printable(text) := text if {
+	regex.match(`^[!#-~]*$`, text)
+} else := strings.replace_n({"+": "%20", "%2F": "/", "%3A": ":", "%40": "@"}, urlquery.encode(text))
 
-_printable(text, allowed) := text if {
-	regex.match(allowed, text)
-} else := concat("", [_encode(character, allowed) | some character in split(text, "")])
-
-_encode(character, allowed) := character if {
-	regex.match(allowed, character)
-} else := replace(urlquery.encode(character), "+", "%20")
+_sentence(text) := text if {
+	regex.match(`^[ -~]*$`, text)
+} else := strings.replace_n({"+": " ", "%2F": "/", "%3A": ":", "%40": "@"}, urlquery.encode(text))

@@ -91,7 +91,7 @@ test_hostile_images[note] if {
 	some note, tc in {
 		"nothing": {"image": "", "want": "\"api\": (empty) is no"},
 		"not a string": {"image": null, "want": "\"api\": (unreadable) is no"},
-		"control characters": {"image": "x\u007f\n\u001b[2J", "want": "\"api\": x%7F%0A%1B[2J is no"},
+		"control characters": {"image": "x\u007f\n\u001b[2J", "want": "\"api\": x%7F%0A%1B%5B2J is no"},
 		"a sentence": {"image": "x is fine.", "want": "\"api\": x%20is%20fine. is no"},
 		"quotes that close the name": {"image": `x" is fine`, "want": "\"api\": x%22%20is%20fine is no"},
 		"beyond the basic plane": {"image": "x😀", "want": "\"api\": x%F0%9F%98%80 is no"},

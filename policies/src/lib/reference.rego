@@ -45,11 +45,14 @@ parse(image) := {
 	path := _official(domain, found[1])
 }
 
-# An image ID, which the kubelet refuses and other tools take for a local image.
+# An image ID, with or without its algorithm, which a runtime may take for a
+# local image, whatever is said of the name that it could be.
 _image_id(image) if {
 	count(image) == 64
 	regex.match(`^[a-f0-9]+$`, image)
 }
+
+_image_id(image) if regex.match(`^sha[0-9]+(:|$)`, image)
 
 # _split tells the registry from a first path segment as Docker does. A first
 # part with a dot or a colon is always a registry: read as a path, foo__bar.com/x

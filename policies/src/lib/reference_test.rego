@@ -174,3 +174,14 @@ test_not_in_scope[note] if {
 	}
 	reference.in_scope(reference.scope(tc.patterns), {reference.parse(tc.image)}) == set()
 }
+
+test_image_ids_name_no_image if {
+	some digits in ["abcd12", concat("", ["ab" | some _ in numbers.range(1, 32)])]
+	some id in [concat("", ["sha256:", digits]), concat("", ["sha512:", digits])]
+	not reference.parse(id)
+	not reference.parse(concat("", [id, "@sha256:", concat("", ["ab" | some _ in numbers.range(1, 32)])]))
+}
+
+test_a_repository_may_be_called_like_an_algorithm if {
+	reference.parse("ghcr.io/acme/sha256:v1").repository == "ghcr.io/acme/sha256"
+}
