@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,6 +28,7 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/sharedcache"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -41,6 +43,7 @@ type provider struct {
 	pair      *certs.Source[tls.Certificate]
 	clientCAs *certs.Source[*x509.CertPool]
 	client    *endor.Client
+	shared    *sharedcache.Cache // nil without --redis-url-file
 	desk      *verify.Desk
 	handler   *externaldata.Handler
 }
@@ -53,7 +56,7 @@ func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	resolver, resolverErr := newResolver(cfg)
-	err := errors.Join(p.loadCertificates(), p.newClient(), resolverErr)
+	err := errors.Join(p.loadCertificates(), p.newClient(), resolverErr, p.newSharedCache())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
 		Cache: verify.CacheConfig{
 			Size: cfg.CacheSize, TTL: cfg.CacheTTL, NegativeTTL: cfg.CacheNegativeTTL, StaleIfError: cfg.StaleIfError,
 		},
-		Log: p.log, Registerer: p.metrics,
+		Shared: p.sharedVerdicts(), Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -97,7 +100,7 @@ func (p *provider) loadCertificates() error {
 }
 
 func (p *provider) newClient() error {
-	roots, rootsErr := endorCAs(p.cfg.EndorCAFile)
+	roots, rootsErr := readCAs("endor-ca-file", p.cfg.EndorCAFile)
 	client, err := endor.New(endor.Config{
 		BaseURL: p.cfg.EndorAPI,
 		RootCAs: roots,
@@ -115,21 +118,53 @@ func (p *provider) newClient() error {
 	return errors.Join(rootsErr, err)
 }
 
-// endorCAs reads the CAs of --endor-ca-file; nil, for those of the system, if
-// there is none.
-func endorCAs(file string) (*x509.CertPool, error) {
+// readCAs reads the CAs of a flag; nil, for those of the system, if it is empty.
+func readCAs(flag, file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("--endor-ca-file: %w", err)
+		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--endor-ca-file: %s holds no certificate", file)
+		return nil, fmt.Errorf("--%s: %s holds no certificate", flag, file)
 	}
 	return pool, nil
+}
+
+// newSharedCache needs the client, whose API the verdicts are of.
+func (p *provider) newSharedCache() error {
+	if p.cfg.RedisURLFile == "" || p.cfg.RedisHMACKeyFile == "" || p.client == nil {
+		return nil // said by the settings or by the client
+	}
+	url, urlErr := os.ReadFile(p.cfg.RedisURLFile)
+	content, readErr := os.ReadFile(p.cfg.RedisHMACKeyFile)
+	roots, rootsErr := readCAs("redis-ca-file", p.cfg.RedisCAFile)
+	if err := errors.Join(urlErr, readErr, rootsErr); err != nil {
+		return fmt.Errorf("shared cache: %w", err)
+	}
+	keys, err := sharedcache.ParseKeys(content)
+	if err != nil {
+		return fmt.Errorf("--redis-hmac-key-file: %s: %w", p.cfg.RedisHMACKeyFile, err)
+	}
+	p.shared, err = sharedcache.New(sharedcache.Config{
+		URL: strings.TrimSpace(string(url)), Keys: keys, Origin: p.client.BaseURL(), RootCAs: roots, Registerer: p.metrics, Log: p.log,
+	})
+	if err != nil {
+		return fmt.Errorf("--redis-url-file: %s: %w", p.cfg.RedisURLFile, err)
+	}
+	return nil
+}
+
+// sharedVerdicts is a nil interface where there is no shared cache, which a nil
+// pointer in it would not be.
+func (p *provider) sharedVerdicts() verify.Shared {
+	if p.shared == nil {
+		return nil
+	}
+	return p.shared
 }
 
 func newResolver(cfg *config.Serve) (verify.Resolver, error) {
@@ -193,6 +228,9 @@ func (p *provider) run(ctx context.Context) error {
 			Sources: []certs.Reloader{p.pair, p.clientCAs}, Interval: p.cfg.ReloadInterval, Log: p.log, Registerer: p.metrics,
 		}.Run(background)
 	})
+	if p.shared != nil {
+		g.Go(func() error { return p.shared.Run(background) })
+	}
 	g.Go(func() error { return p.client.Run(background, p.tokenAttempted(background)) })
 	return g.Wait()
 }

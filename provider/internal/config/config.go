@@ -60,6 +60,10 @@ type Serve struct {
 	UpstreamConcurrency int
 	UpstreamQPS         float64
 
+	RedisURLFile     string
+	RedisHMACKeyFile string
+	RedisCAFile      string
+
 	CacheSize        int
 	CacheTTL         time.Duration
 	CacheNegativeTTL time.Duration
@@ -121,6 +125,10 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.CacheTTL, "cache-ttl", 5*time.Minute, "how long VERIFIED is believed")
 	fs.DurationVar(&c.CacheNegativeTTL, "cache-negative-ttl", 15*time.Second, "how long any other verdict is believed")
 	fs.DurationVar(&c.StaleIfError, "stale-if-error", 30*time.Minute, "how long past its life VERIFIED is given while Endor Labs cannot be asked; 0 turns it off")
+
+	fs.StringVar(&c.RedisURLFile, "redis-url-file", "", "`file` with the URL of a Redis or Valkey in which replicas share verdicts: redis://, rediss:// or unix://; default: none")
+	fs.StringVar(&c.RedisHMACKeyFile, "redis-hmac-key-file", "", "`file` with one or two HMAC keys for it, base64 of at least 32 bytes, one a line; the first signs")
+	fs.StringVar(&c.RedisCAFile, "redis-ca-file", "", "`file` with the CAs of a rediss:// server (PEM); default: the system's")
 
 	fs.IntVar(&c.MaxKeys, "max-keys", minKeys, "distinct keys of one request, at least 256")
 	c.MaxBodyBytes = 4 << 20
@@ -195,6 +203,8 @@ func (c *Serve) Validate() error {
 		refuse(d <= 0, flag, "it must be more than 0")
 	}
 	refuse(c.StaleIfError < 0, "stale-if-error", "it must not be negative")
+	refuse(c.RedisURLFile != "" && c.RedisHMACKeyFile == "", "redis-hmac-key-file", "it is required with --redis-url-file, or whoever writes to the Redis could admit any image")
+	refuse(c.RedisURLFile == "" && c.RedisHMACKeyFile+c.RedisCAFile != "", "redis-url-file", "it is required with --redis-hmac-key-file and --redis-ca-file")
 	refuse(c.DrainDelay < 0, "drain-delay", "it must not be negative")
 	refuse(c.UpstreamConcurrency < 1, "upstream-concurrency", "it must be at least 1")
 	refuse(!(c.UpstreamQPS > 0), "upstream-qps", "it must be more than 0")

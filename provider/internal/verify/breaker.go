@@ -85,13 +85,16 @@ type Breaker struct {
 
 var _ Verifier = (*Breaker)(nil)
 
+// DefaultBreakerFailures is the default of [BreakerConfig.Failures].
+const DefaultBreakerFailures = 10
+
 // NewBreaker makes a Breaker that is closed.
 func NewBreaker(next Verifier, cfg BreakerConfig) *Breaker {
 	if cfg.Budget == 0 {
 		cfg.Budget = DefaultBudget
 	}
 	if cfg.Failures == 0 {
-		cfg.Failures = 10
+		cfg.Failures = DefaultBreakerFailures
 	}
 	if cfg.Calls == 0 {
 		cfg.Calls = 20
@@ -237,7 +240,6 @@ type passage struct {
 		overrun    *time.Timer
 		since      time.Time // zero while the provider itself is what is waited for
 		left       time.Duration
-		ended      bool
 	}
 }
 
@@ -256,10 +258,7 @@ func newPassage(b *Breaker, namespace string, done func(error)) *passage {
 func (p *passage) report(outcome error) { p.once.Do(func() { p.done(outcome) }) }
 
 func (p *passage) end(outcome error) {
-	p.watch.Lock()
-	p.watch.ended = true
-	p.watch.overrun.Stop()
-	p.watch.Unlock()
+	p.waits() // for nobody: the time is over
 	p.report(outcome)
 }
 
@@ -301,7 +300,7 @@ func (p *passage) resumes() {
 	w := &p.watch
 	w.Lock()
 	defer w.Unlock()
-	if w.since.IsZero() && !w.ended {
+	if w.since.IsZero() {
 		w.since = time.Now()
 		w.overrun.Reset(w.left)
 	}

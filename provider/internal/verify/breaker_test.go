@@ -118,21 +118,25 @@ func TestWhatNeverOpensTheBreaker(t *testing.T) {
 
 func TestPanicsDoNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
-	b, u := newBreaker(func(context.Context) (verify.Verdict, error) { panic("unexpected") })
-	for range 30 {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("the panic was hidden")
-				}
+	synctest.Test(t, func(t *testing.T) {
+		b, u := newBreaker(func(context.Context) (verify.Verdict, error) { panic("unexpected") })
+		for range 30 {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the panic was hidden")
+					}
+				}()
+				of(t, b)
 			}()
-			of(t, b)
-		}()
-	}
-	u.becomes(says(verify.Verified))
-	if cause := of(t, b); cause != "" {
-		t.Errorf("cause %q, want a verdict", cause)
-	}
+		}
+		time.Sleep(1700 * time.Millisecond)
+		synctest.Wait()
+		u.becomes(says(verify.Verified))
+		if cause := of(t, b); cause != "" {
+			t.Errorf("cause %q, want a verdict", cause)
+		}
+	})
 }
 
 func TestCallersThatLeaveDoNotOpenTheBreaker(t *testing.T) {
@@ -141,7 +145,7 @@ func TestCallersThatLeaveDoNotOpenTheBreaker(t *testing.T) {
 		b, u := newBreaker(timesOut)
 		for range 30 {
 			ctx, leave := context.WithCancel(t.Context())
-			time.AfterFunc(time.Second, leave)
+			time.AfterFunc(100*time.Millisecond, leave)
 			if _, err := b.Verify(ctx, ask(t, api)); err == nil {
 				t.Fatal("a call that hangs gave a verdict")
 			}
@@ -309,6 +313,18 @@ func TestWaitingWithinTheProviderIsNoOverrun(t *testing.T) {
 			time.Sleep(4 * time.Second)
 		})
 	})
+}
+
+func TestWhoAsksIsToldOfAttemptsThroughTheBreaker(t *testing.T) {
+	t.Parallel()
+	b, _ := newBreaker(func(ctx context.Context) (verify.Verdict, error) {
+		endor.Attempted(ctx)
+		return verified(), nil
+	})
+	told := 0
+	if _, err := b.Verify(endor.WithAttempt(t.Context(), func() { told++ }), ask(t, api)); err != nil || told != 1 {
+		t.Errorf("told %d times, %v; want once", told, err)
+	}
 }
 
 func TestWhoWaitsForASlotWhenTheBreakerOpensIsNotAsked(t *testing.T) {
@@ -591,7 +607,7 @@ func TestWhoWaitsForASlotWhenAHoldBeginsIsHeld(t *testing.T) {
 			time.Sleep(time.Second)
 			return pleads(endor.ReasonRateLimited, 429, 30*time.Second)(ctx)
 		}}
-		b := verify.NewBreaker(verify.NewLimit(u, 1), verify.BreakerConfig{Failures: 3})
+		b := verify.NewBreaker(verify.NewLimit(u, 1), verify.BreakerConfig{Failures: 3, OpenFor: time.Hour})
 		askAtOnce(t.Context(), t, b, 5)
 		time.Sleep(time.Second)
 		synctest.Wait()

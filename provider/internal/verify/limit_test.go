@@ -308,6 +308,24 @@ func TestARequestThatComesDuringARoundJoinsIt(t *testing.T) {
 	})
 }
 
+func TestARequestHasOneTurnARound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(t, verify.LimitConfig{Slots: 8})
+		s.askAll(verify.InRequest(t.Context(), 1), "first", 8)
+		small := verify.InRequest(t.Context(), 1)
+		s.ask(small, "small-0")
+		s.askAll(verify.InRequest(t.Context(), 9), "large", 3)
+		s.answer("first-0")
+		s.ask(small, "small-1") // it was served in this round, and large was not
+		s.answer("first-1")
+		if got := s.runningOf("large"); got != 1 {
+			t.Errorf("running %v, want one of large", s.running())
+		}
+		s.answerAll()
+	})
+}
+
 func TestAStreamOfSmallRequestsKeepsNobodyWaitingForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -448,8 +466,9 @@ func TestTooManyWaiting(t *testing.T) {
 		flood := verify.InRequest(t.Context(), 9)
 		s.askAll(flood, "flood", 4)
 		s.ask(verify.InRefresh(t.Context()), "refresh")
-		s.askAll(verify.InRequest(t.Context(), 2), "two", 2) // the second finds no room
-		if _, waits := s.ended["two-1"]; waits {
+		two := verify.InRequest(t.Context(), 2)
+		s.askAll(two, "two", 2)
+		if _, ended := s.ended["two-1"]; ended {
 			t.Error("one of a small request found no room, while a refresh had one")
 		}
 		wantQueue(t, s.ended["refresh"])
@@ -461,6 +480,8 @@ func TestTooManyWaiting(t *testing.T) {
 		}
 		s.ask(verify.InRequest(t.Context(), 1), "small")
 		wantQueue(t, s.ended["flood-3"])
+		_, err = s.limit.Verify(two, ask(t, api)) // it has 2, and the flood no more than one more
+		wantQueue(t, err)
 		_, err = s.limit.Verify(verify.InRefresh(t.Context()), ask(t, api))
 		wantQueue(t, err)
 		want := []string{"small", "two-0", "flood-0", "two-1", "flood-1", "flood-2"}
@@ -631,7 +652,7 @@ type event struct {
 func TestLimitDoesAsTheModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		n := rapid.IntRange(1, 9).Draw(rt, "slots")
+		n := rapid.IntRange(1, 12).Draw(rt, "slots")
 		requests := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) modelRequest {
 			return modelRequest{unknown: rapid.IntRange(1, 4).Draw(rt, "unknown"), refresh: rapid.IntRange(0, 3).Draw(rt, "refresh") == 0}
 		}), 1, 6).Draw(rt, "requests")
@@ -641,7 +662,7 @@ func TestLimitDoesAsTheModel(t *testing.T) {
 				Request: rapid.IntRange(0, len(requests)-1).Draw(rt, "request"),
 				Pick:    rapid.IntRange(0, 99).Draw(rt, "pick"),
 			}
-		}), 1, 60).Draw(rt, "events")
+		}), 1, 100).Draw(rt, "events")
 		var problem string
 		synctest.Test(t, func(t *testing.T) { problem = compareWithModel(t, n, requests, events) })
 		if problem != "" {

@@ -47,8 +47,14 @@ func New(core Verifier, cfg Config) (*Desk, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 32
 	}
+	limit := NewLimitWith(core, LimitConfig{Slots: cfg.Concurrency, Registerer: cfg.Registerer})
+	breaker := NewBreaker(limit, BreakerConfig{
+		Budget: cfg.Budget, Registerer: cfg.Registerer,
+		// Calls that hang must be able to open it while they hold every slot.
+		Failures: min(DefaultBreakerFailures, cfg.Concurrency),
+	})
 	degraded := NewDegraded(cfg.Log, cfg.Registerer)
-	v := degraded.Watch(NewLimit(core, cfg.Concurrency))
+	v := degraded.Watch(breaker)
 	cfg.Cache.Shared, cfg.Cache.Registerer, cfg.Cache.Now = cfg.Shared, cfg.Registerer, cfg.Now
 	cache, err := NewCache(v, cfg.Cache)
 	if err != nil {

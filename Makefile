@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+# SPDX-License-Identifier: Apache-2.0
+
+# Needs Go and a POSIX shell. What needs more says so and how to get it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PROGRAMS := endor-gatekeeper-provider kubectl-endor endor-emulator
+FUZZTIME ?= 30s
+BENCHTIME ?= 1s
+
+# RACE=required makes `make test` fail where the race detector cannot run,
+# instead of going on without it.
+RACE ?= auto
+
+# One way to build everything, programs, tests, tools and lint, so that all of it
+# shares one build cache: Gatekeeper's engine takes minutes to compile.
+# Only the race detector needs cgo, and `make test` turns it on for that.
+CGO_WANTED := $(CGO_ENABLED)
+export CGO_ENABLED := 0
+
+# grpc's trace package reaches methods by name, for which the linker has to keep
+# every exported method of the whole program.
+export GOFLAGS := $(strip $(GOFLAGS) -tags=grpcnotrace)
+
+# Packages whose tests link Gatekeeper's engine are those that link OPA's
+# evaluator. With the race detector they take minutes more to build, and the
+# engine, whose external_data belongs to a whole process, is not used from many
+# goroutines here.
+ENGINE := github.com/open-policy-agent/opa/v1/topdown
+TESTED = go list -test -f '{{if not .ForTest}}{{$$kind := "light"}}{{range .Deps}}{{if eq . "$(ENGINE)"}}{{$$kind = "engine"}}{{end}}{{end}}{{$$kind}} {{.ImportPath}}{{end}}' ./...
+
+LINT := go tool -modfile=scripts/tools/go.mod golangci-lint
+
+##@ Use
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Emulator, provider and Gatekeeper's engine on examples/: who is admitted, and why
+	@go run ./provider/internal/demo
+
+.PHONY: build
+build: need-go ## Build the three programs into bin/
+	@mkdir -p bin
+	go build -o bin/ $(PROGRAMS:%=./provider/cmd/%)
+
+##@ Check
+
+.PHONY: test
+test: need-go ## All tests that need only Go; with the race detector where there is a C compiler
+	@packages=$$($(TESTED)) || exit; status=0; \
+	light=$$(printf '%s\n' "$$packages" | sed -n 's/^light \(.*\)\.test$$/\1/p'); \
+	engine=$$(printf '%s\n' "$$packages" | sed -n 's/^engine \(.*\)\.test$$/\1/p'); \
+	cgo="$(CGO_WANTED)"; test -n "$$cgo" || cgo=$$(unset CGO_ENABLED; go env CGO_ENABLED); \
+	if test "$$cgo" = 1 && command -v $$(go env CC) >/dev/null; then \
+		CGO_ENABLED=1 go test -race $$light || status=1; \
+	elif test "$(RACE)" = required; then \
+		echo "The race detector needs cgo and a C compiler: apt-get install gcc libc6-dev" >&2; exit 1; \
+	else \
+		echo "No C compiler (or CGO_ENABLED=0): testing without the race detector, which needs one." >&2; \
+		go test $$light || status=1; \
+	fi; \
+	go test -p 1 $$engine || status=1; \
+	exit $$status
+
+.PHONY: test-redis
+test-redis: need-go ## What the shared cache does with a real redis-server, which the tests start
+	@command -v redis-server >/dev/null || \
+		{ echo "This needs redis-server: apt-get install redis-server" >&2; exit 1; }
+	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis ./provider/internal/sharedcache
+
+.PHONY: fuzz
+fuzz: need-go ## Each fuzz target for FUZZTIME (30s)
+	@grep -r --include='*_test.go' '^func Fuzz' provider scripts | sed 's/^\(.*\)\/[^/]*:func \(Fuzz[A-Za-z0-9_]*\)(.*/\1 \2/' | sort | \
+	while read -r folder target; do \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$folder" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: need-go ## The provider beside a handler that does nothing; each benchmark for BENCHTIME (1s)
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/bench/...
+
+.PHONY: lint
+lint: need-go ## golangci-lint, in the version that scripts/tools pins
+	$(LINT) run ./...
+
+##@ Generate
+
+.PHONY: generate
+generate: need-go ## Make policies/library from policies/src
+	go run ./scripts/policygen
+
+.PHONY: verify
+verify: need-go ## Fail if something generated, a go.mod or the format is out of date
+	go run ./scripts/policygen -check
+	go mod tidy -diff
+	go -C scripts/tools mod tidy -diff
+	@files=$$(gofmt -l provider scripts) && test -z "$$files" || { echo "gofmt -w $$files" >&2; exit 1; }
+
+.PHONY: clean
+clean: ## Remove bin/
+	rm -rf bin
+
+# A Go that is too old fails on go.mod before it can say anything else.
+.PHONY: need-go
+need-go:
+	@go env GOVERSION 2>/dev/null | grep -Eq 'go(1\.(2[6-9]|[3-9][0-9])|[2-9])' || \
+		{ echo "This needs Go 1.26 or newer. Found: $$(cd / && go version 2>&1)" >&2; exit 1; }
