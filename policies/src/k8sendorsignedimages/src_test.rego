@@ -157,7 +157,7 @@ _nothing(_, key, _) := 1 if key == "never"
 test_bad_parameters_refuse_whatever_fail_on_says[note] if {
 	some note, parameters in {
 		"none": {},
-		"misspelt": {"signres": [], "anySigner": true, "failOn": ["unavailable"]},
+		"misspelled": {"signres": [], "anySigner": true, "failOn": ["unavailable"]},
 		"fail on": object.union(_parameters, {"failOn": ["denied"]}),
 	}
 	_codes(_pod(_runs([_good])), parameters) == {"BAD_PARAMETERS"}

@@ -136,15 +136,16 @@ undecided(text) := _coded(text, _failures) if {
 } if {
 	startswith(text, "certWatcher ")
 } else := {
-	"code": "MISCONFIGURED",
-	"sentence": "Gatekeeper and the provider do not accept each other's certificates",
-} if {
-	regex.match(`^failed to (send|read) external data re.*(x509: |tls: |HTTP response to HTTPS client)`, text)
-} else := {
 	"code": "UNAVAILABLE",
 	"sentence": "the provider did not answer Gatekeeper in time",
 } if {
+	# Before certificates: TLS has words of its own for a connection that time cut.
 	regex.match(`^failed to (send|read) external data re.*([Tt]imeout|deadline exceeded)`, text)
+} else := {
+	"code": "MISCONFIGURED",
+	"sentence": "Gatekeeper and the provider do not accept each other's certificates",
+} if {
+	regex.match(`^failed to send external data re.*(x509: |tls: |HTTP response to HTTPS client)`, text)
 } else := {
 	"code": "UNAVAILABLE",
 	"sentence": "Gatekeeper cannot reach the provider",

@@ -6,7 +6,7 @@
 # All of it is checked here, not only what the schema cannot say: an API server
 # may have stored a constraint before the schema was stricter, and drops fields
 # that it does not know for clients that do not ask to be told. A condition that
-# is misspelt must not become no condition.
+# is misspelled must not become no condition.
 package lib.parameters
 
 import data.lib.reference

@@ -51,7 +51,7 @@ test_refused[note] if {
 		"signer that is a string": {"given": {"signers": ["acme/api"]}, "want": "a signer has no claim besides its issuer"},
 		"empty signer": {"given": {"signers": [_signer, {}]}, "want": "a signer has no claim besides its issuer"},
 		"issuer only": {"given": {"signers": [{"certificateOidcIssuer": "https://x"}]}, "want": "a signer has no claim besides its issuer"},
-		"misspelt claim": {"given": {"signers": [{"sourceRepositry": "acme/api"}]}, "want": "a signer has no claim sourceRepositry"},
+		"misspelled claim": {"given": {"signers": [{"sourceRepositry": "acme/api"}]}, "want": "a signer has no claim sourceRepositry"},
 		"claim in snake case": {"given": {"signers": [{"source_repository": "acme/api"}]}, "want": "a signer has no claim source_repository"},
 		"empty claim": {"given": {"signers": [{"sourceRepository": ""}]}, "want": "sourceRepository is empty or not a string"},
 		"claim that is no string": {"given": {"signers": [{"sourceRepository": ["a"]}]}, "want": "sourceRepository is empty or not a string"},

@@ -163,7 +163,7 @@ func TestEndsWhileARequestHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	if res.StatusCode != 204 {
+	if res.StatusCode != http.StatusNoContent {
 		t.Fatalf("PUT /emulator/switches = HTTP %d, want 204", res.StatusCode)
 	}
 	answered := make(chan int, 1)

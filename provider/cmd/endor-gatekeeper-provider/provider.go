@@ -196,11 +196,12 @@ func newResolver(cfg *config.Serve) (verify.Resolver, error) {
 
 // run listens until ctx ends.
 func (p *provider) run(ctx context.Context) error {
-	main, err := net.Listen("tcp", p.cfg.ListenAddress)
+	var listen net.ListenConfig
+	main, err := listen.Listen(ctx, "tcp", p.cfg.ListenAddress)
 	if err != nil {
 		return fmt.Errorf("--listen-address: %w", err)
 	}
-	ops, err := net.Listen("tcp", p.cfg.OpsAddress)
+	ops, err := listen.Listen(ctx, "tcp", p.cfg.OpsAddress)
 	if err != nil {
 		return errors.Join(fmt.Errorf("--ops-address: %w", err), main.Close())
 	}

@@ -255,7 +255,7 @@ type looseTime struct{ time.Time }
 func (t *looseTime) UnmarshalJSON(b []byte) error {
 	err := t.Time.UnmarshalJSON(b)
 	// Not everything that can be read can be written again.
-	if t.Time = t.Time.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+	if t.Time = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
 		t.Time = time.Time{}
 	}
 	return nil

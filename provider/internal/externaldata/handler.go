@@ -110,14 +110,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Err() != nil {
 			return // the client hung up while it sent; nobody is there to be told
 		}
-		h.reply(w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
+		h.reply(r.Context(), w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
 		h.metrics.observe(badRequest, 0, time.Since(start))
 		h.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "refused a request", slog.String("error", err.Error()))
 		return
 	}
 	answers := h.cfg.Answerer.Answers(r.Context(), keys)
 	worst := worstOf(answers)
-	h.reply(w, respond(answers, worst))
+	h.reply(r.Context(), w, respond(answers, worst))
 	took := time.Since(start)
 	h.metrics.observe(outcomeOf(worst), len(keys), took)
 	h.log(r.Context(), answers, worst, took)
@@ -168,14 +168,14 @@ func (h *Handler) distinct(keys []string) ([]string, error) {
 }
 
 // reply writes a response. A peer that hung up is not worth more than that.
-func (h *Handler) reply(w http.ResponseWriter, response wire.Response) {
+func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, response wire.Response) {
 	// Mutation demands it; the same keys do get the same answer.
 	response.Idempotent = true
 	body, err := json.Marshal(wire.ProviderResponse{APIVersion: apiVersion, Kind: wire.ProviderResponseKind, Response: response})
 	if err != nil {
 		// Whatever an item held: without it Gatekeeper can still be told.
-		h.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "cannot encode a response", slog.String("error", err.Error()))
-		h.reply(w, wire.Response{SystemError: failure(verify.Unavailable, "the provider could not write its answer; see its log and report it")})
+		h.cfg.Log.LogAttrs(ctx, slog.LevelError, "cannot encode a response", slog.String("error", err.Error()))
+		h.reply(ctx, w, wire.Response{SystemError: failure(verify.Unavailable, "the provider could not write its answer; see its log and report it")})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

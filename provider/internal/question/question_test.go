@@ -22,15 +22,6 @@ var (
 	acme  = question.Claims{SourceRepository: "acme/api"}
 )
 
-func mustImage(t testing.TB, s string) imageref.Ref {
-	t.Helper()
-	ref, err := imageref.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}
-
 func signers(q question.Question) (list []question.Claims) {
 	for _, c := range q.Signers.All() {
 		list = append(list, c)

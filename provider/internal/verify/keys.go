@@ -36,7 +36,7 @@ const (
 func newKeyReader(r Resolver) *keyReader {
 	return &keyReader{resolver: r, kept: otter.Must(&otter.Options[string, readKey]{
 		MaximumWeight: keptBytes,
-		Weigher:       func(key string, _ readKey) uint32 { return uint32(2*len(key)) + overhead },
+		Weigher:       func(key string, _ readKey) uint32 { return uint32(min(2*len(key), keptBytes)) + overhead },
 	})}
 }
 

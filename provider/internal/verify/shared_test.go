@@ -106,7 +106,7 @@ func TestTheLossOfTheSharedCacheCostsOnlyCalls(t *testing.T) {
 }
 
 func TestAVerdictFromTheFutureIsNotBelieved(t *testing.T) {
-	fleet(t, func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor) {
+	fleet(t, func(t *testing.T, a, b *verify.Desk, shared *replicas, _ *fakeEndor) {
 		one(t, a)
 		for id, v := range shared.kept {
 			v.AskedAt = v.AskedAt.Add(5*time.Second + time.Nanosecond)

@@ -4,6 +4,7 @@
 package endortest_test
 
 import (
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +144,7 @@ func TestServesTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != 200 {
+	if res.StatusCode != http.StatusOK {
 		t.Errorf("HTTP %d, want 200", res.StatusCode)
 	}
 }

@@ -141,8 +141,8 @@ func TestUnknownAndAbsentParametersRefuse(t *testing.T) {
 	for name, parameters := range map[string]map[string]any{
 		"absent":            nil,
 		"empty":             {},
-		"misspelt":          {"anySigner": true, "exemptimages": []any{}},
-		"misspelt claim":    {"signers": []any{map[string]any{"sourceRepository": "acme/api", "sourceRepositoryRe": "x"}}},
+		"misspelled":        {"anySigner": true, "exemptimages": []any{}},
+		"misspelled claim":  {"signers": []any{map[string]any{"sourceRepository": "acme/api", "sourceRepositoryRe": "x"}}},
 		"more on a sidecar": {"anySigner": true, "exemptContainers": []any{map[string]any{"name": "a", "image": "b/c:*", "ns": "d"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

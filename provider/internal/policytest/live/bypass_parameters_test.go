@@ -41,9 +41,9 @@ func uselessParameters() []attempt {
 		"Signers", "signer", "Namespace", "name_space", "image", "Images", "exemptimages", "exempt_images", "exemptContainer",
 		"maxage", "max_age", "acceptstale", "failon", "fail_on", "recheckUnchanged", "Provider", "anysigner", "", " signers", "signers\x7f",
 	} {
-		add(fmt.Sprintf("misspelt name %q", name), with(strict(), name, []any{"x"}))
+		add(fmt.Sprintf("misspelled name %q", name), with(strict(), name, []any{"x"}))
 	}
-	add("signers misspelt and nothing else", map[string]any{"signer": acme})
+	add("signers misspelled and nothing else", map[string]any{"signer": acme})
 	add("signers absent", map[string]any{"namespace": "acme"})
 	add("anySigner false and no signers", map[string]any{"anySigner": false})
 	add("anySigner beside signers", with(strict(), "anySigner", true))
@@ -53,10 +53,10 @@ func uselessParameters() []attempt {
 	for _, claim := range []string{
 		"sourceRepo", "source_repository", "SourceRepository", "sourceRepositry", "certificateOIDCIssuer", "sourceRepositoryRe", "ref", "issuer", "",
 	} {
-		add(fmt.Sprintf("misspelt claim %q", claim), map[string]any{"signers": signer(claim, "acme/api")})
-		add(fmt.Sprintf("misspelt claim %q beside a good one", claim), map[string]any{"signers": signer("sourceRepository", "acme/api", claim, "x")})
+		add(fmt.Sprintf("misspelled claim %q", claim), map[string]any{"signers": signer(claim, "acme/api")})
+		add(fmt.Sprintf("misspelled claim %q beside a good one", claim), map[string]any{"signers": signer("sourceRepository", "acme/api", claim, "x")})
 	}
-	add("a misspelt claim in the second of two signers", map[string]any{"signers": append(signer("sourceRepositry", "acme/*"), acme...)})
+	add("a misspelled claim in the second of two signers", map[string]any{"signers": append(signer("sourceRepositry", "acme/*"), acme...)})
 
 	for what, signers := range map[string]any{
 		"none":                             []any{},
@@ -103,18 +103,18 @@ func uselessParameters() []attempt {
 	}
 	// failOn may be what is wrong, or what would hide it.
 	for _, class := range []string{"rejected", "unavailable", "misconfigured"} {
-		add("misspelt under failOn ["+class+"]", with(strict(), "failOn", []any{class}, "exemptimages", []any{}))
+		add("misspelled under failOn ["+class+"]", with(strict(), "failOn", []any{class}, "exemptimages", []any{}))
 	}
 	return append(all,
 		attempt{
 			// The schema keeps what it does not know, so the policy sees it.
-			name:   "parameters: misspelt name past the schema as it is shipped",
+			name:   "parameters: misspelled name past the schema as it is shipped",
 			given:  with(strict(), "exemptimages", []any{}),
 			attack: create(pod(signed)), want: []string{"BAD_PARAMETERS object"},
 			twin: twin(pod(signed)), twinGiven: strict(),
 		},
 		attempt{
-			name:   "parameters: misspelt claim past the schema as it is shipped",
+			name:   "parameters: misspelled claim past the schema as it is shipped",
 			given:  map[string]any{"signers": signer("sourceRepository", "acme/*", "sourceRepositoryRe", "refs/tags/*")},
 			attack: create(pod(signed)), want: []string{"BAD_PARAMETERS object"},
 			twin: twin(pod(signed)), twinGiven: strict(),

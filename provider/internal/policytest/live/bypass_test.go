@@ -280,10 +280,10 @@ func set(t testing.TB, u *unstructured.Unstructured, value any, fields ...string
 }
 
 // each makes an attempt of every value.
-func each[T any](values []T, make func(T) attempt) []attempt {
+func each[T any](values []T, try func(T) attempt) []attempt {
 	var all []attempt
 	for _, v := range values {
-		all = append(all, make(v))
+		all = append(all, try(v))
 	}
 	return all
 }
