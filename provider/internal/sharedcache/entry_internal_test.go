@@ -156,14 +156,19 @@ func TestAnEntryBelongsToOneQuestionKeyAndAPI(t *testing.T) {
 	}
 }
 
-// With lengths, what one part has more than it should is not what the next has
-// less: here the first byte of the ID at the end of the origin.
+// Without lengths both would be the same bytes: the first byte of each part is
+// the last of the one before.
 func TestPartsDoNotLendBytes(t *testing.T) {
 	t.Parallel()
-	a := newRing([][]byte{keyA}, "ab").mac(0, "name", verify.ID{'c'})
-	b := newRing([][]byte{keyA}, "abc").mac(0, "name", verify.ID{})
-	c := newRing([][]byte{keyA}, "a").mac(0, "name", verify.ID{'b', 'c'})
-	if bytes.Equal(a, b) || bytes.Equal(b, c) || bytes.Equal(a, c) {
+	var id, shifted verify.ID
+	for i := range id {
+		id[i] = byte(i)
+	}
+	copy(shifted[:], id[1:])
+	shifted[len(shifted)-1] = 'y'
+	a := newRing([][]byte{keyA}, "a").mac(0, "verdict", id, []byte("yz")...)
+	b := newRing([][]byte{keyA}, "a\x00").mac(0, "verdict", shifted, 'z')
+	if bytes.Equal(a, b) {
 		t.Error("two different identities have one HMAC")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,6 +105,23 @@ func TestARedisThatFailsIsLeftAlone(t *testing.T) {
 			c.Put(api, verdict(verify.Verified, 0), noon.Add(time.Minute))
 			run(t, c)
 			eventually(t, "the write is skipped", func() bool { return c.writes(t, "skipped") == 1 })
+		})
+	}
+}
+
+// Trying again would take time that the request does not have.
+func TestAReadIsTriedOnce(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"redis://", "rediss://"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			var connections atomic.Int32
+			url := listen(t, func(net.Conn) { connections.Add(1) })
+			c := newCache(t, strings.Replace(url, "redis://", scheme, 1))
+			c.Get(t.Context(), []verify.ID{api})
+			if failed, n := c.requests(t, "error"), connections.Load(); failed != 1 || n != 1 {
+				t.Errorf("%d questions failed with %d connections, want 1 and 1", failed, n)
+			}
 		})
 	}
 }

@@ -34,6 +34,9 @@
 //  2. Swap the lines, and let all providers restart.
 //  3. After the longest lifetime of a verdict, remove the old key.
 //
+// In between, a provider that does not know the key that another signs with may
+// go on believing an older verdict, until that one's expiry.
+//
 // A key that others may know is removed at once instead: all that it signed is a
 // miss from then on.
 package sharedcache
