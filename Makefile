@@ -84,8 +84,9 @@ fuzz: need-go ## Each fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: bench
-bench: need-go ## The provider beside a handler that does nothing; each benchmark for BENCHTIME (1s)
+bench: need-go ## The provider beside a handler that does nothing, the policy beside an empty one
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/bench/...
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/policytest/live
 
 .PHONY: lint
 lint: need-go ## golangci-lint, in the version that scripts/tools pins

@@ -226,7 +226,7 @@ func TestAHeaderAloneCostsLittleMemory(t *testing.T) {
 			h.ServeHTTP(httptest.NewRecorder(), r)
 		}
 	})
-	if got := grown.AllocedBytesPerOp(); got > 256<<10 {
+	if got := grown.AllocedBytesPerOp(); got > 1<<20 { // far below 4 MiB, also with the race detector
 		t.Errorf("a request that says it has 4 MiB and sends 1 byte costs %d bytes", got)
 	}
 }

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -50,35 +51,58 @@ func (a Answer) Sentence() string {
 	if a.Undecided != nil {
 		return a.Undecided.Sentence()
 	}
-	if got := a.foundInstead(); got != "" {
-		return "it is signed with " + got + "; build it where the policy expects, or accept its signer in the constraint"
+	if a.Verdict.Code == WrongSigner {
+		return a.wrongSigner() + "; build it where the policy expects, or accept its signer in the constraint"
 	}
 	return a.Verdict.Code.Sentence()
 }
 
-// foundInstead lists what a wrong signer has in place of what was asked for.
-// Only claims that some signer asks for are of interest.
-func (a Answer) foundInstead() string {
-	if a.Verdict.Code != WrongSigner {
-		return ""
+// wrongSigner says what was expected of the closest signer and, where it is
+// known, what was found instead.
+func (a Answer) wrongSigner() string {
+	found := a.Verdict.Signer
+	if found == (question.Claims{}) {
+		return unlike(closest(a.Question.Signers, found))
 	}
-	var found []string
-	for name, got := range a.Verdict.Signer.All() {
-		if a.differs(name, got) {
-			found = append(found, name+" "+printable.Cut(got, 100))
+	var differ []string
+	for name, want := range closest(a.Question.Signers, found).All() {
+		if got := found.Get(name); !question.Match(want, got) {
+			differ = append(differ, name+" "+printable.Cut(cmp.Or(got, "(none)"), 100)+", not "+printable.Cut(want, 100))
 		}
 	}
-	return strings.Join(found, ", ")
+	if len(differ) == 0 { // only Endor knows what differs
+		return "it is signed, but by none of the accepted signers"
+	}
+	return "it is signed with " + strings.Join(differ, ", ")
 }
 
-func (a Answer) differs(name, got string) bool {
-	asked := false
-	for _, signer := range a.Question.Signers.All() {
-		want := signer.Get(name)
-		if question.Match(want, got) {
-			return false
-		}
-		asked = asked || want != ""
+// unlike is said of an image of which nobody knows who signed it. The issuer is
+// told only if nothing else was asked for: mostly it is a default.
+func unlike(signer question.Claims) string {
+	if rest := (question.Claims{CertificateOIDCIssuer: signer.CertificateOIDCIssuer}); rest != signer {
+		signer.CertificateOIDCIssuer = ""
 	}
-	return asked
+	var wanted []string
+	for name, want := range signer.All() {
+		wanted = append(wanted, name+" "+printable.Cut(want, 100))
+	}
+	return "it is signed, but not with " + strings.Join(wanted, ", ")
+}
+
+// closest is the signer of which the most claims are as found; of several, and
+// where nothing is known, the first.
+func closest(signers question.Signers, found question.Claims) (best question.Claims) {
+	most := -1
+	for _, signer := range signers.All() {
+		equal := 0
+		for name, want := range signer.All() {
+			if question.Match(want, found.Get(name)) {
+				equal++
+			}
+		}
+		if equal > most {
+			best, most = signer, equal
+		}
+	}
+	return best
 }

@@ -42,6 +42,7 @@ func (e *Endor) Verify(ctx context.Context, q question.Question) (Verdict, error
 	asked := e.now()
 	// What is asked of no signer is vouched for by nobody.
 	verdict := Verdict{Code: UnrecognizedResult}
+	var found question.Claims
 	for _, signer := range q.Signers.All() {
 		var err error
 		verdict, err = e.signedBy(ctx, q, signer)
@@ -51,6 +52,11 @@ func (e *Endor) Verify(ctx context.Context, q question.Question) (Verdict, error
 		if verdict.Code != WrongSigner {
 			break
 		}
+		// Not every refusal comes with who signed; what one told, all may say.
+		if verdict.Signer == (question.Claims{}) {
+			verdict.Signer = found
+		}
+		found = verdict.Signer
 	}
 	verdict.AskedAt = asked
 	return verdict, nil

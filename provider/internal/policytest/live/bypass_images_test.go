@@ -128,7 +128,7 @@ func lookAlikes() []attempt {
 		"with a sha512 digest":                 {"ghcr.io/acme/signed@sha512:" + hex + hex, "BAD_REFERENCE"},
 		"with its digest as a tag":             {"ghcr.io/acme/signed:" + hex, "NO_DIGEST"},
 		"with its digest as a path":            {"ghcr.io/acme/signed/sha256/" + hex, "NO_DIGEST"},
-		"by its digest alone":                  {sum, "NO_DIGEST"},
+		"by its digest alone":                  {sum, "BAD_REFERENCE"},
 		"by its hex digits alone":              {hex, "BAD_REFERENCE"},
 		"by @ and its digest alone":            {"@" + sum, "BAD_REFERENCE"},
 		"with an empty tag":                    {"ghcr.io/acme/signed:@" + sum, "BAD_REFERENCE"},
