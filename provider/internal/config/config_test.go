@@ -102,6 +102,8 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 	}{
 		{"two listeners at one address", "--ops-address: it must differ", []string{"--listen-address=:8080"}},
 		{"a rate that is no number", "--upstream-qps: ", []string{"--upstream-qps=NaN"}},
+		{"a Redis without a key for it", "--redis-hmac-key-file: it is required", []string{"--redis-url-file=a"}},
+		{"a key without a Redis", "--redis-url-file: it is required", []string{"--redis-hmac-key-file=a"}},
 		{"a budget that outlasts every webhook", "--response-budget: it must be at most 25s", []string{"--response-budget=26s"}},
 		{"an address without a port", "--listen-address: it is no address", []string{"--listen-address=localhost"}},
 	} {
