@@ -5,6 +5,7 @@
 // container images with what Endor Labs knows of their signatures.
 //
 //	endor-gatekeeper-provider serve [flags]
+//	endor-gatekeeper-provider preflight uninstall [flags]
 //	endor-gatekeeper-provider version
 //
 // serve listens on two addresses. On --listen-address Gatekeeper posts keys to
@@ -12,7 +13,10 @@
 // operators find, over plain HTTP, /healthz (the process lives), /readyz (200,
 // or 503 with the reasons as codes) and /metrics.
 //
-// Every flag is also a variable: --cache-ttl is ENDOR_PROVIDER_CACHE_TTL.
+// preflight uninstall ends with status 1 while constraints would refuse
+// everything that they match once the provider is gone.
+//
+// Every flag of serve is also a variable: --cache-ttl is ENDOR_PROVIDER_CACHE_TTL.
 // Credentials are read from files, or from ENDOR_API_CREDENTIALS_KEY and
 // ENDOR_API_CREDENTIALS_SECRET, or from ENDOR_TOKEN, one kind of them;
 // ENDOR_API and ENDOR_NAMESPACE mean what they mean to endorctl.
@@ -58,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(getenv), buildinfo.Command(program))
+	root.AddCommand(serveCommand(getenv), preflightCommand(), buildinfo.Command(program))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0

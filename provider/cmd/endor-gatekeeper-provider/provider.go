@@ -21,7 +21,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
@@ -40,12 +39,11 @@ type provider struct {
 	metrics   prometheus.Registerer // registry, with the program's prefix
 	readiness server.Readiness
 
-	pair      *certs.Source[tls.Certificate]
-	clientCAs *certs.Source[*x509.CertPool]
-	client    *endor.Client
-	shared    *sharedcache.Cache // nil without --redis-url-file
-	desk      *verify.Desk
-	handler   *externaldata.Handler
+	identity identity
+	client   *endor.Client
+	shared   *sharedcache.Cache // nil without --redis-url-file
+	desk     *verify.Desk
+	handler  *externaldata.Handler
 }
 
 // build puts the program together. Its error lists everything that is wrong
@@ -56,7 +54,7 @@ func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	resolver, resolverErr := newResolver(cfg)
-	err := errors.Join(p.loadCertificates(), p.newClient(), resolverErr, p.newSharedCache())
+	err := errors.Join(p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
 	if err != nil {
 		return nil, err
 	}
@@ -85,18 +83,6 @@ func newLogger(cfg *config.Serve, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
-}
-
-// loadCertificates leaves missing settings to their own error.
-func (p *provider) loadCertificates() error {
-	var pairErr, caErr error
-	if p.cfg.TLSCertFile != "" && p.cfg.TLSPrivateKeyFile != "" {
-		p.pair, pairErr = certs.ServerPair(p.cfg.TLSCertFile, p.cfg.TLSPrivateKeyFile)
-	}
-	if p.cfg.ClientCAFile != "" {
-		p.clientCAs, caErr = certs.ClientCAs(p.cfg.ClientCAFile)
-	}
-	return errors.Join(pairErr, caErr)
 }
 
 func (p *provider) newClient() error {
@@ -211,7 +197,6 @@ func (p *provider) run(ctx context.Context) error {
 		slog.String("version", build.Version), slog.String("endor_api", p.client.BaseURL()), slog.String("endor_namespace", p.cfg.EndorNamespace))
 
 	p.readiness.Block(server.Starting)
-	tlsConfig := certs.ServerTLS(p.pair.Current, p.clientCAs.Current, p.cfg.ClientNames)
 
 	// The server drains after ctx ended; what it needs goes on until it is done.
 	g, background := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -219,16 +204,14 @@ func (p *provider) run(ctx context.Context) error {
 	g.Go(func() error {
 		defer stop()
 		return server.Run(ctx, server.Config{
-			Listener: tls.NewListener(main, tlsConfig), Handler: p.handler,
+			Listener: tls.NewListener(main, p.identity.tls), Handler: p.handler,
 			OpsListener: ops, Readiness: &p.readiness, Gatherer: p.registry,
 			DrainDelay: p.cfg.DrainDelay, Log: p.log,
 		})
 	})
-	g.Go(func() error {
-		return certs.Watch{
-			Sources: []certs.Reloader{p.pair, p.clientCAs}, Interval: p.cfg.ReloadInterval, Log: p.log, Registerer: p.metrics,
-		}.Run(background)
-	})
+	for _, run := range p.identity.run {
+		g.Go(func() error { return run(background) })
+	}
 	if p.shared != nil {
 		g.Go(func() error { return p.shared.Run(background) })
 	}

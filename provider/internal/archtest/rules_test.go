@@ -41,6 +41,7 @@ var layers = []rule{
 	alone("imageref"),
 	alone("buildinfo"),
 	alone("certs"),
+	only("cluster", "certs"),
 	alone("config"),
 	alone("engine"),
 	alone("manifest"),

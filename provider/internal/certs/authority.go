@@ -8,17 +8,22 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"time"
 )
 
-// Authority is a certificate authority made here, with an ECDSA P-256 key that
-// only this process has.
+// Backdate is how long before they are made the certificates of an [Authority]
+// are valid, for clocks that are behind.
+const Backdate = 5 * time.Minute
+
+// Authority is a certificate authority made here, with an ECDSA P-256 key.
 type Authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
@@ -47,8 +52,25 @@ func NewAuthority(name string, lifetime time.Duration) (*Authority, error) {
 	return &Authority{cert: cert, key: key}, err
 }
 
+// ParseAuthority reads what [Authority.CertPEM] and [Authority.KeyPEM] gave. It
+// fails if they do not belong together or the certificate may issue none.
+func ParseAuthority(cert, key []byte) (*Authority, error) {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok || !pair.Leaf.IsCA {
+		return nil, fmt.Errorf("the certificate of %s may issue no others", pair.Leaf.Subject.CommonName)
+	}
+	return &Authority{cert: pair.Leaf, key: signer}, nil
+}
+
+// KeyPEM is the authority's private key. Whoever has it can issue certificates.
+func (a *Authority) KeyPEM() ([]byte, error) { return keyPEM(a.cert.Subject.CommonName, a.key) }
+
 // CertPEM is the authority's certificate, to be trusted by others.
-func (a *Authority) CertPEM() []byte { return certPEM(a.cert) }
+func (a *Authority) CertPEM() []byte { return EncodePEM(a.cert) }
 
 // Certificate is the authority's certificate.
 func (a *Authority) Certificate() *x509.Certificate { return a.cert }
@@ -74,18 +96,14 @@ func (a *Authority) Issue(lifetime time.Duration, names ...string) (Pair, error)
 	if err != nil {
 		return Pair{}, fmt.Errorf("make the key of %s: %w", names[0], err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return Pair{}, fmt.Errorf("encode the key of %s: %w", names[0], err)
-	}
+	private, keyErr := keyPEM(names[0], key)
 	cert, err := sign(template, a.cert, key.Public(), a.key)
-	if err != nil {
+	if err := errors.Join(keyErr, err); err != nil {
 		return Pair{}, err
 	}
-	return Pair{Cert: certPEM(cert), Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})}, nil
+	return Pair{Cert: EncodePEM(cert), Key: private}, nil
 }
 
-// newTemplate is valid from a little in the past, for clocks that are behind.
 func newTemplate(name string, lifetime time.Duration) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
@@ -95,7 +113,7 @@ func newTemplate(name string, lifetime time.Duration) (*x509.Certificate, error)
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name, Organization: []string{"endor-gatekeeper-provider"}},
-		NotBefore:    now.Add(-5 * time.Minute),
+		NotBefore:    now.Add(-Backdate),
 		NotAfter:     now.Add(lifetime),
 	}, nil
 }
@@ -108,6 +126,10 @@ func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypt
 	return x509.ParseCertificate(der)
 }
 
-func certPEM(cert *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+func keyPEM(name string, key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode the key of %s: %w", name, err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }

@@ -5,18 +5,17 @@
 // of its clients current while they are in use.
 //
 // Both are read from files that somebody else replaces: cert-manager, the
-// kubelet, an operator. The rule it keeps: a file that is torn, empty, or does
+// kubelet, an operator. (What is read from the API of a cluster is package
+// cluster's.) The rule it keeps: a file that is torn, empty, or does
 // not fit its twin never takes effect; the last good content stays. And there
 // is no state in which clients are verified against nothing, or against the
 // certificate authorities of the system.
 package certs
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -48,8 +47,15 @@ func ServerPair(certFile, keyFile string) (*Source[tls.Certificate], error) {
 // anything that is no certificate.
 func ClientCAs(file string) (*Source[*x509.CertPool], error) {
 	return load("client CA", []string{file}, func(contents [][]byte) (*x509.CertPool, error) {
-		return parsePool(contents[0])
+		cas, err := ParsePEM(contents[0])
+		return Pool(cas), err
 	})
+}
+
+// CAs reads certificate authorities that others are to trust, as [ClientCAs]
+// does.
+func CAs(file string) (*Source[[]*x509.Certificate], error) {
+	return load("CA", []string{file}, func(contents [][]byte) ([]*x509.Certificate, error) { return ParsePEM(contents[0]) })
 }
 
 func load[T any](name string, files []string, parse func([][]byte) (T, error)) (*Source[T], error) {
@@ -94,30 +100,4 @@ func (s *Source[T]) Reload() (changed bool, err error) {
 	s.current.Store(&value)
 	s.sum = sum
 	return true, nil
-}
-
-// parsePool is stricter than [x509.CertPool.AppendCertsFromPEM], which passes
-// over what it cannot read: half a file would silently be half the pool.
-func parsePool(content []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	rest := bytes.TrimSpace(content)
-	if len(rest) == 0 {
-		return nil, errors.New("it is empty; put the PEM of the certificate authority into it")
-	}
-	for len(rest) > 0 {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("it ends in something that is no PEM")
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("it holds a %q beside certificates", block.Type)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		pool.AddCert(cert)
-		rest = bytes.TrimSpace(rest)
-	}
-	return pool, nil
 }

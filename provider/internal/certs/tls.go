@@ -16,8 +16,8 @@ import (
 // names. Names are compared with the DNS names of the certificate letter by
 // letter; its common name and wildcards count for nothing.
 //
-// Both functions are asked at each handshake, so that new files take effect
-// without a restart. Nothing is resumed, since a resumed session would be
+// Both functions are asked at each handshake, so that new certificates take
+// effect without a restart. While one gives nothing, every handshake is refused. Nothing is resumed, since a resumed session would be
 // judged by yesterday's authorities.
 func ServerTLS(pair func() tls.Certificate, clientCAs func() *x509.CertPool, names []string) *tls.Config {
 	return &tls.Config{
@@ -28,17 +28,37 @@ func ServerTLS(pair func() tls.Certificate, clientCAs func() *x509.CertPool, nam
 				// With a nil pool crypto/tls would take the system's.
 				return nil, errors.New("no client CA is known yet")
 			}
-			return &tls.Config{
-				MinVersion:             tls.VersionTLS13,
-				Certificates:           []tls.Certificate{pair()},
-				ClientAuth:             tls.RequireAndVerifyClientCert,
-				ClientCAs:              pool,
-				NextProtos:             []string{"http/1.1"},
-				SessionTicketsDisabled: true,
-				VerifyConnection:       func(cs tls.ConnectionState) error { return checkName(cs, names) },
-			}, nil
+			cfg, err := serverTLS(pair())
+			if err != nil {
+				return nil, err
+			}
+			cfg.ClientAuth = tls.RequireAndVerifyClientCert
+			cfg.ClientCAs = pool
+			cfg.VerifyConnection = func(cs tls.ConnectionState) error { return checkName(cs, names) }
+			return cfg, nil
 		},
 	}
+}
+
+// InsecureServerTLS configures a listener that asks for no client certificate:
+// whoever reaches it can ask which images are signed, and by whom.
+func InsecureServerTLS(pair func() tls.Certificate) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return serverTLS(pair()) },
+	}
+}
+
+func serverTLS(pair tls.Certificate) (*tls.Config, error) {
+	if len(pair.Certificate) == 0 {
+		return nil, errors.New("no server certificate is known yet")
+	}
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{pair},
+		NextProtos:             []string{"http/1.1"},
+		SessionTicketsDisabled: true,
+	}, nil
 }
 
 func checkName(cs tls.ConnectionState, allowed []string) error {

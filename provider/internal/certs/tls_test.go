@@ -105,3 +105,55 @@ func TestAnExpiredClientCertificateIsRefused(t *testing.T) {
 		t.Errorf("the server says %v, want that the certificate expired", serverErr)
 	}
 }
+
+func TestWithoutACertificateOfItsOwnTheServerAnswersNobody(t *testing.T) {
+	t.Parallel()
+	clientCA := authority(t, "client")
+	none := func() tls.Certificate { return tls.Certificate{} }
+	client := &tls.Config{RootCAs: pool(authority(t, "server")), ServerName: "localhost", Certificates: []tls.Certificate{keyPair(t, issue(t, clientCA, gatekeeper))}}
+	for name, server := range map[string]*tls.Config{
+		"with client certificates": certs.ServerTLS(none, func() *x509.CertPool { return pool(clientCA) }, []string{gatekeeper}),
+		"without":                  certs.InsecureServerTLS(none),
+	} {
+		if serverErr, _ := handshake(t, server, client); serverErr == nil {
+			t.Errorf("%s: a handshake succeeded", name)
+		}
+	}
+}
+
+func TestOnlyTheInsecureServerTakesClientsWithoutACertificate(t *testing.T) {
+	t.Parallel()
+	serverCA := authority(t, "server")
+	pair := keyPair(t, issue(t, serverCA, "localhost"))
+	server := certs.InsecureServerTLS(func() tls.Certificate { return pair })
+	if serverErr, _ := handshake(t, server, &tls.Config{RootCAs: pool(serverCA), ServerName: "localhost"}); serverErr != nil {
+		t.Errorf("without a certificate: %v", serverErr)
+	}
+	if serverErr, _ := handshake(t, server, &tls.Config{RootCAs: pool(serverCA), ServerName: "localhost", MaxVersion: tls.VersionTLS12}); serverErr == nil {
+		t.Error("TLS 1.2 succeeded")
+	}
+}
+
+func TestAnAuthorityIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	ca, other := authority(t, "one"), authority(t, "other")
+	key, err := ca.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := certs.ParseAuthority(ca.CertPEM(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := keyPair(t, issue(t, again, gatekeeper))
+	if err := pair.Leaf.CheckSignatureFrom(ca.Certificate()); err != nil {
+		t.Errorf("it issues for another authority: %v", err)
+	}
+	if _, err := certs.ParseAuthority(other.CertPEM(), key); err == nil {
+		t.Error("a key of another certificate was taken")
+	}
+	leaf := issue(t, ca, gatekeeper)
+	if _, err := certs.ParseAuthority(leaf.Cert, leaf.Key); err == nil {
+		t.Error("a certificate that may issue none was taken for an authority")
+	}
+}

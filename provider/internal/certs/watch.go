@@ -31,6 +31,9 @@ type Watch struct {
 	// links of mounted Secrets.
 	Interval time.Duration
 
+	// Changed is called after a source changed; nil means nobody.
+	Changed func()
+
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -78,6 +81,9 @@ func (w Watch) reload(ctx context.Context, s Reloader, last string, reloads *pro
 	if changed {
 		reloads.WithLabelValues(s.Name(), "ok").Inc()
 		w.Log.LogAttrs(ctx, slog.LevelInfo, "reloaded", slog.String("source", s.Name()))
+		if w.Changed != nil {
+			w.Changed()
+		}
 	}
 	return ""
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +36,21 @@ type Serve struct {
 	TLSCertFile       string
 	TLSPrivateKeyFile string
 	ClientCAFile      string
-	ClientNames       []string
 	ReloadInterval    time.Duration
+
+	TLSSecret            string
+	TLSNames             []string
+	ClientCAFromWebhook  string
+	ClientNames          []string
+	InsecureNoClientAuth bool
+	CAOverlap            time.Duration
+	Kubeconfig           string
+
+	ProviderName    string
+	ProviderURL     string
+	ProviderTimeout time.Duration
+	ProviderCAFile  string
+	ProviderOwner   string
 
 	EndorAPI               string
 	EndorCAFile            string
@@ -100,9 +114,21 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 
 	fs.StringVar(&c.TLSCertFile, "tls-cert-file", "", "`file` with the server's certificate chain (PEM), read again when it changes")
 	fs.StringVar(&c.TLSPrivateKeyFile, "tls-private-key-file", "", "`file` with the server's private key (PEM), read again when it changes")
+	fs.StringVar(&c.TLSSecret, "tls-secret", "", "`NAMESPACE/NAME` of a Secret in which the server's certificate and its CA are made and rotated, instead of the two files above")
+	fs.StringSliceVar(&c.TLSNames, "tls-names", nil, "DNS `names` of that certificate")
 	fs.StringVar(&c.ClientCAFile, "client-ca-file", "", "`file` with the CAs of client certificates (PEM), read again when it changes")
+	fs.StringVar(&c.ClientCAFromWebhook, "client-ca-from-webhook", "", "`name` of Gatekeeper's ValidatingWebhookConfiguration, whose CAs issue Gatekeeper's client certificate too; instead of --client-ca-file")
 	fs.StringSliceVar(&c.ClientNames, "client-names", []string{"gatekeeper-webhook-service.gatekeeper-system.svc"}, "DNS `names`, one of which a client certificate must hold")
-	fs.DurationVar(&c.ReloadInterval, "reload-interval", 5*time.Second, "time between two looks at the three files above")
+	fs.BoolVar(&c.InsecureNoClientAuth, "insecure-no-client-auth", false, "ask for no client certificate: whoever reaches the port learns who signed which image, and spends the calls of Endor Labs")
+	fs.DurationVar(&c.ReloadInterval, "reload-interval", 5*time.Second, "time between two looks at certificate files")
+	fs.DurationVar(&c.CAOverlap, "ca-overlap", time.Hour, "how long a CA that was replaced is still trusted, in the Provider object and of clients")
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "`file` that tells how to reach the API server, where that is needed; default: as in a pod")
+
+	fs.StringVar(&c.ProviderName, "provider-name", "", "`name` of the Provider object to create and keep; default: none, somebody else keeps it")
+	fs.StringVar(&c.ProviderURL, "provider-url", "", "`URL` in it, which Gatekeeper posts to: https://SERVICE.NAMESPACE.svc:443/validate")
+	fs.DurationVar(&c.ProviderTimeout, "provider-timeout", 2*time.Second, "timeout in it, whole seconds; at least --response-budget and 0.2s")
+	fs.StringVar(&c.ProviderCAFile, "provider-ca-file", "", "`file` with the CAs in it (PEM), when the server's certificate is in files; read again when it changes")
+	fs.StringVar(&c.ProviderOwner, "provider-owner", "", "`name` of a ClusterRole that owns it: when that is deleted, so is the Provider; default: none")
 
 	fs.StringVar(&c.EndorAPI, "endor-api", "https://api.endorlabs.com", "`URL` of the Endor Labs API (EU: https://api.eu.endorlabs.com)")
 	fs.StringVar(&c.EndorCAFile, "endor-ca-file", "", "`file` with the CAs of the Endor Labs API or of a proxy before it (PEM); default: the system's")
@@ -185,20 +211,19 @@ func (c *Serve) Validate() error {
 	}
 	for flag, value := range map[string]string{
 		"listen-address": c.ListenAddress, "ops-address": c.OpsAddress, "certificate-oidc-issuer": c.CertificateOIDCIssuer,
-		"tls-cert-file": c.TLSCertFile, "tls-private-key-file": c.TLSPrivateKeyFile, "client-ca-file": c.ClientCAFile,
 	} {
 		refuse(value == "", flag, "it is required")
 	}
+	c.validateCertificates(refuse)
 	for flag, address := range map[string]string{"listen-address": c.ListenAddress, "ops-address": c.OpsAddress} {
 		_, _, err := net.SplitHostPort(address)
 		refuse(address != "" && err != nil, flag, "it is no address; write host:port, or :port for every interface")
 	}
 	refuse(c.OpsAddress == c.ListenAddress && !strings.HasSuffix(c.OpsAddress, ":0"), "ops-address", "it must differ from --listen-address")
 	refuse(c.ResponseBudget > maxBudget, "response-budget", "it must be at most 25s; Gatekeeper's webhook waits for 30s at the very most")
-	refuse(len(c.ClientNames) == 0 || slices.Contains(c.ClientNames, ""), "client-names", "at least one name is required, and none may be empty")
 	for flag, d := range map[string]time.Duration{
 		"response-budget": c.ResponseBudget, "degraded-wait": c.DegradedWait, "upstream-timeout": c.UpstreamTimeout,
-		"reload-interval": c.ReloadInterval, "cache-ttl": c.CacheTTL, "cache-negative-ttl": c.CacheNegativeTTL,
+		"reload-interval": c.ReloadInterval, "ca-overlap": c.CAOverlap, "cache-ttl": c.CacheTTL, "cache-negative-ttl": c.CacheNegativeTTL,
 	} {
 		refuse(d <= 0, flag, "it must be more than 0")
 	}
@@ -215,4 +240,42 @@ func (c *Serve) Validate() error {
 	refuse(c.LogFormat != JSON && c.LogFormat != Text, "log-format", "it is json or text")
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// validateCertificates holds that each certificate has exactly one source.
+func (c *Serve) validateCertificates(refuse func(bad bool, flag, why string)) {
+	if c.TLSSecret == "" {
+		refuse(c.TLSCertFile == "", "tls-cert-file", "it is required, or --tls-secret")
+		refuse(c.TLSPrivateKeyFile == "", "tls-private-key-file", "it is required, or --tls-secret")
+	} else {
+		refuse(c.TLSCertFile+c.TLSPrivateKeyFile != "", "tls-secret", "it excludes --tls-cert-file and --tls-private-key-file")
+		namespace, name, ok := strings.Cut(c.TLSSecret, "/")
+		refuse(!ok || namespace == "" || name == "" || strings.Contains(name, "/"), "tls-secret", "write it as NAMESPACE/NAME")
+		refuse(len(c.TLSNames) == 0, "tls-names", "it is required with --tls-secret: SERVICE.NAMESPACE.svc")
+		refuse(slices.ContainsFunc(c.TLSNames, func(name string) bool { return name == "" || net.ParseIP(name) != nil }), "tls-names", "each is a DNS name")
+		refuse(c.ProviderName == "", "provider-name", "it is required with --tls-secret: nobody else knows the CA")
+		refuse(c.ProviderCAFile != "", "provider-ca-file", "it is for certificates in files; --tls-secret has a CA of its own")
+	}
+	refuse(c.TLSSecret == "" && len(c.TLSNames) > 0, "tls-names", "it is for --tls-secret")
+
+	sources := 0
+	for _, given := range []bool{c.ClientCAFile != "", c.ClientCAFromWebhook != "", c.InsecureNoClientAuth} {
+		if given {
+			sources++
+		}
+	}
+	refuse(sources == 0, "client-ca-file", "it is required, or --client-ca-from-webhook")
+	refuse(sources > 1, "client-ca-file", "give one of it, --client-ca-from-webhook and --insecure-no-client-auth")
+	refuse(len(c.ClientNames) == 0 || slices.Contains(c.ClientNames, ""), "client-names", "at least one name is required, and none may be empty")
+
+	if c.ProviderName == "" {
+		refuse(c.ProviderURL+c.ProviderCAFile+c.ProviderOwner != "", "provider-name", "it is required with the other flags of the Provider object")
+		return
+	}
+	u, err := url.Parse(c.ProviderURL)
+	refuse(err != nil || u.Scheme != "https" || u.Hostname() == "", "provider-url", "it is required with --provider-name, and begins with https://")
+	refuse(c.TLSSecret != "" && err == nil && !slices.Contains(c.TLSNames, u.Hostname()), "provider-url", "its host must be among --tls-names")
+	refuse(c.TLSSecret == "" && c.ProviderCAFile == "", "provider-ca-file", "it is required with --provider-name and certificates in files")
+	refuse(c.ProviderTimeout%time.Second != 0, "provider-timeout", "it must be whole seconds, as Gatekeeper counts")
+	refuse(c.ProviderTimeout < c.ResponseBudget+200*time.Millisecond, "provider-timeout", "it must be at least --response-budget and 0.2s, or Gatekeeper hangs up before the answer")
 }

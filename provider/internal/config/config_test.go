@@ -4,7 +4,9 @@
 package config_test
 
 import (
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +72,7 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, nil,
 		"--listen-address=", "--ops-address=localhost", "--client-names=", "--certificate-oidc-issuer=", "--response-budget=0s", "--upstream-timeout=-1s",
-		"--cache-ttl=0", "--degraded-wait=0", "--stale-if-error=-1s", "--reload-interval=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
+		"--cache-ttl=0", "--degraded-wait=0", "--stale-if-error=-1s", "--reload-interval=0", "--ca-overlap=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
 		"--max-keys=255", "--max-body-bytes=10", "--image-names=short", "--log-format=xml")
 	if err != nil {
 		t.Fatal(err)
@@ -83,14 +85,14 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	for _, flag := range []string{
 		"listen-address", "ops-address", "client-names", "certificate-oidc-issuer", "response-budget", "upstream-timeout", "cache-ttl",
 		"cache-negative-ttl", "drain-delay", "upstream-concurrency", "upstream-qps", "cache-size", "max-keys", "max-body-bytes", "image-names",
-		"log-format", "degraded-wait", "stale-if-error", "reload-interval", "tls-cert-file", "tls-private-key-file", "client-ca-file",
+		"log-format", "degraded-wait", "stale-if-error", "reload-interval", "ca-overlap", "tls-cert-file", "tls-private-key-file", "client-ca-file",
 	} {
 		if n := strings.Count(err.Error(), "--"+flag+": "); n != 1 {
 			t.Errorf("--%s is named %d times, want once", flag, n)
 		}
 	}
-	if len(lines) != 22 {
-		t.Errorf("%d lines, want 22:\n%v", len(lines), err)
+	if len(lines) != 23 {
+		t.Errorf("%d lines, want 23:\n%v", len(lines), err)
 	}
 }
 
@@ -106,12 +108,46 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		{"a key without a Redis", "--redis-url-file: it is required", []string{"--redis-hmac-key-file=a"}},
 		{"a budget that outlasts every webhook", "--response-budget: it must be at most 25s", []string{"--response-budget=26s"}},
 		{"an address without a port", "--listen-address: it is no address", []string{"--listen-address=localhost"}},
+		{"two ways to know clients", "--client-ca-file: give one of", []string{"--client-ca-from-webhook=gatekeeper"}},
+		{"client CAs, and no client authentication", "--client-ca-file: give one of", []string{"--insecure-no-client-auth"}},
+		{"names for a certificate of somebody else", "--tls-names: it is for --tls-secret", []string{"--tls-names=a"}},
+		{"an owner of no Provider", "--provider-name: it is required with", []string{"--provider-owner=a"}},
+		{"a Provider without a CA", "--provider-ca-file: it is required", []string{"--provider-name=a", "--provider-url=https://a/validate"}},
+		{"a Provider without TLS", "--provider-url: it is required", []string{"--provider-name=a", "--provider-url=http://a/validate", "--provider-ca-file=a"}},
+		{"a timeout of fractions", "--provider-timeout: it must be whole seconds", slices.Concat(object, []string{"--provider-timeout=2500ms"})},
+		{"a timeout that cuts answers off", "--provider-timeout: it must be at least", slices.Concat(object, []string{"--response-budget=1900ms"})},
 	} {
-		c, err := load(t, nil, append(tc.args, required...)...)
+		c, err := load(t, nil, slices.Concat(tc.args, required)...)
 		if err == nil {
 			err = c.Validate()
 		}
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error = %v, want one that says %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+var object = []string{"--provider-name=a", "--provider-url=https://a/validate", "--provider-ca-file=a"}
+
+func TestACertificateThatTheProviderMakesItself(t *testing.T) {
+	t.Parallel()
+	own := []string{"--tls-secret=ns/name", "--tls-names=a.ns.svc", "--client-ca-from-webhook=gatekeeper", "--provider-name=a", "--provider-url=https://a.ns.svc:443/validate"}
+	for _, tc := range []struct {
+		name, want string
+		args       []string
+	}{
+		{name: "needs no files"},
+		{"excludes files", "--tls-secret: it excludes", []string{"--tls-cert-file=a"}},
+		{"has a Secret with a namespace", "--tls-secret: write it as", []string{"--tls-secret=name"}},
+		{"has DNS names", "--tls-names: each is a DNS name", []string{"--tls-names=a.ns.svc,127.0.0.1"}},
+		{"is for the host that Gatekeeper asks", "--provider-url: its host must be among --tls-names", []string{"--provider-url=https://b.ns.svc/validate"}},
+		{"brings its own CA", "--provider-ca-file: it is for certificates in files", []string{"--provider-ca-file=a"}},
+	} {
+		c, err := load(t, nil, append(slices.Clone(own), tc.args...)...)
+		if err == nil {
+			err = c.Validate()
+		}
+		if got := fmt.Sprint(err); tc.want == "" && err != nil || tc.want != "" && (!strings.Contains(got, tc.want) || strings.Contains(got, "\n")) {
 			t.Errorf("%s: error = %v, want one that says %q", tc.name, err, tc.want)
 		}
 	}

@@ -16,9 +16,11 @@ type Reason string
 
 // The reasons.
 const (
-	Starting     Reason = "STARTING"      // the first attempt to get a token has not ended
-	TokenRefused Reason = "TOKEN_REFUSED" // Endor Labs refuses the credentials
-	Draining     Reason = "DRAINING"      // the program was told to stop
+	Starting      Reason = "STARTING"              // the first attempt to get a token has not ended
+	TokenRefused  Reason = "TOKEN_REFUSED"         // Endor Labs refuses the credentials
+	NoCertificate Reason = "NO_SERVER_CERTIFICATE" // none was made or read yet
+	NoClientCA    Reason = "NO_CLIENT_CA"          // Gatekeeper's is not known yet
+	Draining      Reason = "DRAINING"              // the program was told to stop
 )
 
 // Readiness collects reasons not to be ready. The zero value is ready.

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
+)
+
+var webhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
+
+// ClientCAs are the authorities that issue Gatekeeper's client certificate.
+//
+// Gatekeeper shows to providers the certificate that its webhook serves with,
+// and the API server knows that one's authority by the caBundle of the
+// ValidatingWebhookConfiguration. So that object tells whom to trust, in any
+// namespace and without a look at Gatekeeper's Secret, which holds its keys.
+type ClientCAs struct {
+	// Webhook is the name of the ValidatingWebhookConfiguration. Of several
+	// webhooks in it the union counts.
+	Webhook string
+
+	// Overlap is how long an authority stays accepted after it left the object:
+	// Gatekeeper's pods show the certificate before until their Secret is mounted
+	// anew.
+	Overlap time.Duration
+
+	Client dynamic.Interface
+	Log    *slog.Logger
+
+	// Known is called when authorities are known for the first time; nil means
+	// nobody.
+	Known func()
+
+	pool atomic.Pointer[x509.CertPool]
+	seen []sighting
+}
+
+// sighting is an authority and when it was last in the object.
+type sighting struct {
+	ca   *x509.Certificate
+	last time.Time
+}
+
+// Pool is nil until authorities are known, and never empty after that.
+func (c *ClientCAs) Pool() *x509.CertPool { return c.pool.Load() }
+
+// Run keeps the authorities current until ctx ends, and returns nil then.
+func (c *ClientCAs) Run(ctx context.Context) error {
+	w := newWake()
+	webhook := observe(ctx, c.Client, webhooks, "", c.Webhook, c.Log, w.ring)
+	repeat(ctx, w, idle(c.Overlap), c.Log, "learn whom Gatekeeper's client certificate is from", func(ctx context.Context) error {
+		found, known := webhook.get()
+		if !known {
+			return nil
+		}
+		return c.update(ctx, found, time.Now())
+	})
+	return nil
+}
+
+func (c *ClientCAs) update(ctx context.Context, webhook *unstructured.Unstructured, now time.Time) error {
+	current, err := caBundles(webhook)
+	if err != nil {
+		return fmt.Errorf("ValidatingWebhookConfiguration %s: %w", c.Webhook, err)
+	}
+	kept := slices.DeleteFunc(slices.Clone(c.seen), func(s sighting) bool {
+		return contains(current, s.ca) || now.Sub(s.last) >= c.Overlap
+	})
+	for _, ca := range current {
+		kept = append(kept, sighting{ca: ca, last: now})
+	}
+	if sameCAs(kept, c.seen) {
+		c.seen = kept
+		return nil
+	}
+	c.seen = kept
+	cas := make([]*x509.Certificate, len(kept))
+	for i, s := range kept {
+		cas[i] = s.ca
+	}
+	first := c.pool.Swap(certs.Pool(cas)) == nil
+	c.Log.LogAttrs(ctx, slog.LevelInfo, "client CAs changed", slog.String("webhook", c.Webhook), slog.Int("cas", len(cas)))
+	if first && c.Known != nil {
+		c.Known()
+	}
+	return nil
+}
+
+func sameCAs(a, b []sighting) bool {
+	in := func(list []sighting) func(sighting) bool {
+		return func(s sighting) bool {
+			return slices.ContainsFunc(list, func(o sighting) bool { return o.ca.Equal(s.ca) })
+		}
+	}
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(s sighting) bool { return !in(b)(s) })
+}
+
+// caBundles fails rather than to give none: Gatekeeper's own rotation fills the
+// object a moment after it was made.
+func caBundles(webhook *unstructured.Unstructured) ([]*x509.Certificate, error) {
+	if webhook == nil {
+		return nil, errors.New("there is none; install Gatekeeper, or name another with --client-ca-from-webhook")
+	}
+	list, _, err := unstructured.NestedSlice(webhook.Object, "webhooks")
+	if err != nil {
+		return nil, err
+	}
+	var found []*x509.Certificate
+	for _, item := range list {
+		hook, _ := item.(map[string]any)
+		encoded, _, _ := unstructured.NestedString(hook, "clientConfig", "caBundle")
+		if encoded == "" {
+			continue
+		}
+		pem, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			return nil, fmt.Errorf("caBundle: %w", err)
+		}
+		cas, err := certs.ParsePEM(pem)
+		if err != nil {
+			return nil, fmt.Errorf("caBundle: %w", err)
+		}
+		for _, ca := range cas {
+			if !contains(found, ca) {
+				found = append(found, ca)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("it holds no caBundle yet; Gatekeeper fills it when it starts")
+	}
+	return found, nil
+}

@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+var constraints = schema.GroupVersionResource{Group: "constraints.gatekeeper.sh", Version: "v1beta1", Resource: "k8sendorsignedimages"}
+
+// DefaultProvider is the provider that a constraint asks which names none.
+const DefaultProvider = "endor-gatekeeper-provider"
+
+// DenyingConstraints are the names of the constraints that deny what the
+// provider of that name does not verify. None is not an error, nor is a cluster
+// that does not know their kind.
+func DenyingConstraints(ctx context.Context, client dynamic.Interface, provider string) ([]string, error) {
+	list, err := client.Resource(constraints).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the constraints of kind K8sEndorSignedImages: %w", err)
+	}
+	var names []string
+	for _, c := range list.Items {
+		asks, found, err := unstructured.NestedString(c.Object, "spec", "parameters", "provider")
+		if !found && err == nil {
+			asks = DefaultProvider
+		}
+		if (asks == provider || err != nil) && denies(c) {
+			names = append(names, c.GetName())
+		}
+	}
+	return names, nil
+}
+
+// denies takes what it cannot read for a denial.
+func denies(constraint unstructured.Unstructured) bool {
+	action, found, err := unstructured.NestedString(constraint.Object, "spec", "enforcementAction")
+	switch {
+	case err != nil, !found, action == "", action == "deny":
+		return true
+	case action != "scoped":
+		return false
+	}
+	scoped, _, err := unstructured.NestedSlice(constraint.Object, "spec", "scopedEnforcementActions")
+	if err != nil {
+		return true
+	}
+	for _, item := range scoped {
+		entry, ok := item.(map[string]any)
+		if !ok || entry["action"] == "deny" {
+			return true
+		}
+	}
+	return false
+}
