@@ -15,6 +15,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// What -ldflags=-X sets where the source has no history: in an image. Empty
+// means that the toolchain knows.
+var version, revision string
+
 // Info names a build. Unknown fields are empty, Version is then "devel".
 type Info struct {
 	Version  string `json:"version"`  // of the module, such as v1.2.3
@@ -41,6 +45,12 @@ func Read() Info {
 		case "vcs.modified":
 			info.Modified = s.Value == "true"
 		}
+	}
+	if version != "" {
+		info.Version = version
+	}
+	if revision != "" {
+		info.Revision = revision
 	}
 	return info
 }
