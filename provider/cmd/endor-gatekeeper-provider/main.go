@@ -16,7 +16,7 @@
 // preflight uninstall ends with status 1 while constraints would refuse
 // everything that they match once the provider is gone.
 //
-// Every flag of serve is also a variable: --cache-ttl is ENDOR_PROVIDER_CACHE_TTL.
+// Every flag is also a variable: --cache-ttl is ENDOR_PROVIDER_CACHE_TTL.
 // Credentials are read from files, or from ENDOR_API_CREDENTIALS_KEY and
 // ENDOR_API_CREDENTIALS_SECRET, or from ENDOR_TOKEN, one kind of them;
 // ENDOR_API and ENDOR_NAMESPACE mean what they mean to endorctl.
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(getenv), preflightCommand(), buildinfo.Command(program))
+	root.AddCommand(serveCommand(getenv), preflightCommand(getenv), buildinfo.Command(program))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0

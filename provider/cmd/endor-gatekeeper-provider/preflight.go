@@ -13,31 +13,37 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 )
 
 // preflightTimeout is how long the API server has to answer.
 const preflightTimeout = 30 * time.Second
 
-func preflightCommand() *cobra.Command {
+func preflightCommand(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preflight",
 		Short: "Check that a step of an installation is safe",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(uninstallCommand())
+	cmd.AddCommand(uninstallCommand(getenv))
 	return cmd
 }
 
-func uninstallCommand() *cobra.Command {
+func uninstallCommand(getenv func(string) string) *cobra.Command {
 	var kubeconfig, provider string
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Fail while constraints deny what this provider does not verify",
 		Long: `Fail, with status 1, while constraints of kind K8sEndorSignedImages deny what
 this provider does not verify: without the provider they refuse every object
-that they match. The chart runs it before it is uninstalled.`,
+that they match. The chart runs it before it is uninstalled.
+
+Every flag is also a variable, as those of serve are.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := config.FromEnvironment(cmd.Flags(), getenv); err != nil {
+				return err
+			}
 			client, err := cluster.Connect(kubeconfig, program+"/"+buildinfo.Read().Version)
 			if err != nil {
 				return err

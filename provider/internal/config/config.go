@@ -170,10 +170,19 @@ var endorctlNames = map[string]string{
 	"endor-namespace": "ENDOR_NAMESPACE",
 }
 
-// Environment sets every flag that the command line did not set and that has a
-// variable, and the credentials. Its error names each variable that cannot be
-// read; variables that are not known are left alone.
+// Environment sets what [FromEnvironment] does, and the credentials.
 func (c *Serve) Environment(fs *pflag.FlagSet, getenv func(string) string) error {
+	// As in files: a line break at the end is no part of a credential.
+	c.EndorAPIKey = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_KEY"))
+	c.EndorAPISecret = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_SECRET"))
+	c.EndorToken = strings.TrimSpace(getenv("ENDOR_TOKEN"))
+	return FromEnvironment(fs, getenv)
+}
+
+// FromEnvironment sets every flag that the command line did not set and that
+// has a variable. Its error names each variable that cannot be read; variables
+// that are not known are left alone.
+func FromEnvironment(fs *pflag.FlagSet, getenv func(string) string) error {
 	var errs []error
 	fs.VisitAll(func(f *pflag.Flag) {
 		if f.Changed || f.Name == "help" {
@@ -190,10 +199,6 @@ func (c *Serve) Environment(fs *pflag.FlagSet, getenv func(string) string) error
 			return
 		}
 	})
-	// As in files: a line break at the end is no part of a credential.
-	c.EndorAPIKey = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_KEY"))
-	c.EndorAPISecret = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_SECRET"))
-	c.EndorToken = strings.TrimSpace(getenv("ENDOR_TOKEN"))
 	return errors.Join(errs...)
 }
 
