@@ -1,0 +1,103 @@
+{{/*
+SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+SPDX-License-Identifier: Apache-2.0
+
+What the schema cannot say: values that exclude or need each other. The
+Deployment includes this, so nothing renders before it has passed.
+*/}}
+
+{{/* A duration such as 1.7s or 100ms, in milliseconds. Takes [name of the value, duration]. */}}
+{{- define "endor-gatekeeper-provider.milliseconds" -}}
+{{- $duration := index . 1 | toString }}
+{{- if not (regexMatch `^[0-9]+(\.[0-9]+)?(ms|s)$` $duration) }}
+{{- fail (printf "%s: %q is no duration that this chart reads; write it in s or ms, as in 1.7s" (index . 0) $duration) }}
+{{- end }}
+{{- if hasSuffix "ms" $duration }}
+{{- round (trimSuffix "ms" $duration | float64) 0 | int64 }}
+{{- else }}
+{{- round (mulf (trimSuffix "s" $duration | float64) 1000) 0 | int64 }}
+{{- end }}
+{{- end }}
+
+{{- define "endor-gatekeeper-provider.checks" -}}
+{{- $tls := .Values.tls }}
+
+{{/* Credentials */}}
+{{- $auth := .Values.auth }}
+{{- $files := or $auth.apiKeyFile $auth.apiSecretFile }}
+{{- $inline := or $auth.apiKey $auth.apiSecret }}
+{{- $kinds := 0 }}
+{{- range list $auth.existingSecret $files $inline }}{{ if . }}{{ $kinds = add1 $kinds }}{{ end }}{{ end }}
+{{- if eq (int $kinds) 0 }}
+{{- fail (printf "auth.existingSecret is required: the name of a Secret in namespace %s with the Endor Labs API key (%s) and its secret (%s)" .Release.Namespace $auth.existingSecretKeys.apiKey $auth.existingSecretKeys.apiSecret) }}
+{{- end }}
+{{- if gt (int $kinds) 1 }}
+{{- fail "auth: give the API key in one way only: existingSecret, or apiKeyFile and apiSecretFile, or (for development) apiKey and apiSecret" }}
+{{- end }}
+{{- if and $files (not (and $auth.apiKeyFile $auth.apiSecretFile)) }}
+{{- fail "auth: apiKeyFile and apiSecretFile belong together" }}
+{{- end }}
+{{- if and $inline (not (and $auth.apiKey $auth.apiSecret)) }}
+{{- fail "auth: apiKey and apiSecret belong together" }}
+{{- end }}
+{{- if and .Values.endorCA.existingConfigMap .Values.endorCA.existingSecret }}
+{{- fail "endorCA: existingConfigMap or existingSecret, not both" }}
+{{- end }}
+
+{{/* Certificates */}}
+{{- if not (has $tls.mode (list "auto" "cert-manager" "secret" "generated")) }}
+{{- fail (printf "tls.mode: it is auto, cert-manager, secret or generated, not %q" $tls.mode) }}
+{{- end }}
+{{- if include "endor-gatekeeper-provider.ownsProvider" . }}
+{{- if .Values.provider.caBundle }}
+{{- fail (printf "provider.caBundle: in mode %s the provider writes it; it is for modes secret and generated" $tls.mode) }}
+{{- end }}
+{{- if $tls.existingSecret }}
+{{- fail (printf "tls.existingSecret: mode %s makes a Secret of its own; it is for modes secret and generated" $tls.mode) }}
+{{- end }}
+{{- else }}
+{{- if not $tls.existingSecret }}
+{{- fail (printf "tls.existingSecret: mode %s needs the name of a Secret with tls.crt and tls.key" $tls.mode) }}
+{{- end }}
+{{- if not .Values.provider.caBundle }}
+{{- fail (printf "provider.caBundle: mode %s needs it, base64 of the PEM of the CA that issued the certificate; Gatekeeper refuses a Provider without" $tls.mode) }}
+{{- end }}
+{{- if not (.Values.provider.caBundle | b64dec | contains "-----BEGIN CERTIFICATE-----") }}
+{{- fail "provider.caBundle: it is not base64 of a certificate in PEM" }}
+{{- end }}
+{{- end }}
+{{- if and $tls.clientCA.existingConfigMap $tls.clientCA.existingSecret }}
+{{- fail "tls.clientCA: existingConfigMap or existingSecret, not both" }}
+{{- end }}
+{{- if not (or $tls.insecureNoClientAuth $tls.clientCA.fromWebhook $tls.clientCA.existingConfigMap $tls.clientCA.existingSecret) }}
+{{- fail "tls.clientCA: say where Gatekeeper's CA comes from: fromWebhook, existingConfigMap or existingSecret" }}
+{{- end }}
+{{- if not .Values.provider.name }}
+{{- fail "provider.name: it is required" }}
+{{- end }}
+{{- if not (hasPrefix "https://" (include "endor-gatekeeper-provider.providerURL" .)) }}
+{{- fail "provider.url: Gatekeeper calls providers by https:// only" }}
+{{- end }}
+
+{{/* The ladder of timeouts */}}
+{{- $budget := include "endor-gatekeeper-provider.milliseconds" (list "timeouts.responseBudget" .Values.timeouts.responseBudget) | int64 }}
+{{- $_ := include "endor-gatekeeper-provider.milliseconds" (list "timeouts.degradedWait" .Values.timeouts.degradedWait) }}
+{{- $provider := .Values.timeouts.provider | int64 }}
+{{- $webhook := .Values.timeouts.webhook | int64 }}
+{{- if ne (.Values.timeouts.provider | float64) ($provider | float64) }}
+{{- fail "timeouts.provider: Gatekeeper takes whole seconds" }}
+{{- end }}
+{{- if gt (add $budget 200) (mul $provider 1000) }}
+{{- fail (printf "timeouts: responseBudget %s + 0.2s must be at most provider %ds, or Gatekeeper leaves before the answer comes" .Values.timeouts.responseBudget $provider) }}
+{{- end }}
+{{- if gt (add $budget 500) (mul $webhook 1000) }}
+{{- fail (printf "timeouts: responseBudget %s + 0.5s must be at most webhook %ds, or the API server leaves before Gatekeeper answers" .Values.timeouts.responseBudget $webhook) }}
+{{- end }}
+{{- if ge $provider $webhook }}
+{{- fail (printf "timeouts: provider %ds must be less than webhook %ds, or one provider that does not answer outlasts the webhook" $provider $webhook) }}
+{{- end }}
+{{- $drain := include "endor-gatekeeper-provider.milliseconds" (list "drainDelay" .Values.drainDelay) | int64 }}
+{{- if gt (add $drain 20000) (mul (.Values.terminationGracePeriodSeconds | int64) 1000) }}
+{{- fail (printf "terminationGracePeriodSeconds: %v is less than drainDelay %s and 20s for requests in flight" .Values.terminationGracePeriodSeconds .Values.drainDelay) }}
+{{- end }}
+{{- end }}
