@@ -58,10 +58,11 @@ type Cache struct {
 
 var _ Verifier = (*Cache)(nil)
 
-// entry is a verdict, stored small: few signers sign many images.
+// entry is a verdict, stored small: few signers sign many images, and few results
+// are possible.
 type entry struct {
 	code    Code
-	result  string
+	result  unique.Handle[string]
 	signer  unique.Handle[question.Claims]
 	signed  time.Time
 	asked   time.Time
@@ -72,7 +73,7 @@ type entry struct {
 }
 
 func (e *entry) verdict() Verdict {
-	return Verdict{Code: e.code, Result: e.result, Signer: e.signer.Value(), SignedAt: e.signed, AskedAt: e.asked}
+	return Verdict{Code: e.code, Result: e.result.Value(), Signer: e.signer.Value(), SignedAt: e.signed, AskedAt: e.asked}
 }
 
 // refreshFrom is when a life enters its last quarter.
@@ -148,10 +149,10 @@ func (c *Cache) Verify(ctx context.Context, q question.Question) (Verdict, error
 		return e.verdict(), nil
 	}
 	v, err := c.next.Verify(ctx, q)
-	if err == nil {
-		c.keep(id, q, v)
+	if err != nil {
+		return Verdict{}, err
 	}
-	return v, err
+	return c.keep(id, q, v), nil
 }
 
 // peek gives the verdict that is kept and asks nobody. refresh says that it is
@@ -183,7 +184,7 @@ func (c *Cache) timeToRefresh(e *entry) bool {
 // nobody could be asked.
 func (c *Cache) stale(id ID) (Verdict, bool) {
 	e, ok := c.entries.GetIfPresent(id)
-	if !ok || e.code != Verified || !c.cfg.Now().Before(c.keepUntil(e)) {
+	if !ok || e.code != Verified || !c.cfg.Now().Before(c.keepUntil(e)) || c.fromFuture(e.asked) {
 		return Verdict{}, false
 	}
 	v := e.verdict()
@@ -193,42 +194,59 @@ func (c *Cache) stale(id ID) (Verdict, bool) {
 
 func (c *Cache) get(id ID) (*entry, bool) {
 	e, ok := c.entries.GetIfPresent(id)
-	if !ok || !c.cfg.Now().Before(e.expires) {
+	if !ok || !c.cfg.Now().Before(e.expires) || c.fromFuture(e.asked) {
 		return nil, false
 	}
 	return e, true
 }
 
-// keepUntil is when an entry is of no use any more.
+// keepUntil is when an entry is of no use any more. A refusal that is over is
+// still later than a VERIFIED that was asked for before and lives longer, which
+// the shared cache may have or be given again.
 func (c *Cache) keepUntil(e *entry) time.Time {
 	if e.code == Verified {
 		return e.expires.Add(c.cfg.StaleIfError)
 	}
+	if outranks := e.asked.Add(c.cfg.TTL); outranks.After(e.expires) {
+		return outranks
+	}
 	return e.expires
 }
 
-// keep keeps a verdict that was heard from Endor Labs.
-func (c *Cache) keep(id ID, q question.Question, v Verdict) {
+// keep keeps a verdict that was heard from Endor Labs, and gives what is kept
+// then: perhaps one that was asked for later.
+func (c *Cache) keep(id ID, q question.Question, v Verdict) Verdict {
 	expires := v.AskedAt.Add(c.life(q, v))
-	if c.put(id, q, v, expires) && c.cfg.Shared != nil {
+	e, kept := c.put(id, q, v, expires)
+	if kept && c.cfg.Shared != nil {
 		c.cfg.Shared.Put(id, v, expires)
 	}
+	return e.verdict()
 }
 
 // maxClockSkew is how far another provider's clock may be ahead of ours.
 const maxClockSkew = 5 * time.Second
 
-// adopt keeps a verdict that another provider heard and says whether it may be
-// believed here. Its age goes on; one from the future would be believed for
-// too long.
-func (c *Cache) adopt(id ID, q question.Question, v Verdict) bool {
+// fromFuture says that a verdict would be believed for too long, because of a
+// clock: that of another provider is ahead, or ours was set back since.
+func (c *Cache) fromFuture(asked time.Time) bool {
+	return asked.After(c.cfg.Now().Add(maxClockSkew))
+}
+
+// adopt keeps a verdict that another provider heard, and gives what is kept
+// then if it may be believed. Its age goes on; one from the future would be
+// believed for too long.
+func (c *Cache) adopt(id ID, q question.Question, v Verdict) (Verdict, bool) {
 	expires := v.AskedAt.Add(c.life(q, v))
 	now := c.cfg.Now()
-	if !now.Before(expires) || v.AskedAt.After(now.Add(maxClockSkew)) {
-		return false
+	if !now.Before(expires) || c.fromFuture(v.AskedAt) {
+		return Verdict{}, false
 	}
-	c.put(id, q, v, expires)
-	return true
+	e, _ := c.put(id, q, v, expires)
+	if !now.Before(e.expires) {
+		return Verdict{}, false
+	}
+	return e.verdict(), true
 }
 
 // life is how long a verdict is believed. That the image is signed by somebody
@@ -252,16 +270,18 @@ func imageID(q question.Question) ID {
 	return sha256.Sum256([]byte(q.Namespace + " " + q.Image.Artifact()))
 }
 
-// put keeps v unless what is kept is worth more: of two verdicts the one asked
-// for later wins, so that a slow answer does not undo a newer one, and a live
-// VERIFIED gives way only to a result that is known.
-func (c *Cache) put(id ID, q question.Question, v Verdict, expires time.Time) (kept bool) {
-	e := &entry{
-		code: v.Code, result: v.Result, signer: unique.Make(v.Signer),
+// put keeps v unless what is kept is worth more, and gives what is kept then: of
+// two verdicts the one asked for later wins, so that a slow answer does not undo
+// a newer one, and a live VERIFIED gives way only to a result that is known.
+func (c *Cache) put(id ID, q question.Question, v Verdict, expires time.Time) (e *entry, kept bool) {
+	e = &entry{
+		code: v.Code, result: unique.Make(v.Result), signer: unique.Make(v.Signer),
 		signed: v.SignedAt, asked: v.AskedAt, expires: expires,
 	}
 	c.entries.Compute(id, func(old *entry, found bool) (*entry, otter.ComputeOp) {
-		if found && (old.asked.After(e.asked) || c.outweighs(old, e)) {
+		// The same verdict, from the shared cache, does not begin anew.
+		if found && !c.fromFuture(old.asked) && (!e.asked.After(old.asked) || c.outweighs(old, e)) {
+			e = old
 			return old, otter.CancelOp
 		}
 		kept = true
@@ -270,7 +290,7 @@ func (c *Cache) put(id ID, q question.Question, v Verdict, expires time.Time) (k
 	if kept && v.Verified() {
 		c.verified.Set(imageID(q), expires)
 	}
-	return kept
+	return e, kept
 }
 
 func (c *Cache) outweighs(old, e *entry) bool {

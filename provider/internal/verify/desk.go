@@ -11,8 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
 
 const (
@@ -88,6 +86,7 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 func (d *Desk) Answers(ctx context.Context, keys []string) []Answer {
 	answers := make([]Answer, len(keys))
 	var unknown []unanswered
+	var due []readKey
 	for i, key := range keys {
 		a := &answers[i]
 		a.Key = key
@@ -99,11 +98,14 @@ func (d *Desk) Answers(ctx context.Context, keys []string) []Answer {
 		a.Question = read.question
 		var refresh bool
 		if a.Verdict, a.Cached, refresh = d.cache.peek(read.id); refresh {
-			d.refresh(ctx, read.question)
+			due = append(due, read)
 		}
 		if !a.Cached {
 			unknown = append(unknown, unanswered{Answer: a, id: read.id})
 		}
+	}
+	if len(due) > 0 {
+		d.refresh(ctx, due)
 	}
 	if unknown = d.lookUp(ctx, unknown); len(unknown) > 0 {
 		d.ask(ctx, unknown)
@@ -131,12 +133,10 @@ func (d *Desk) lookUp(ctx context.Context, unknown []unanswered) []unanswered {
 	}
 	kept := d.shared.Get(ctx, ids)
 	return slices.DeleteFunc(unknown, func(u unanswered) bool {
-		v, ok := kept[u.id]
-		if !ok || !d.cache.adopt(u.id, u.Question, v) {
-			return false
+		if v, ok := kept[u.id]; ok {
+			u.Verdict, u.Cached = d.cache.adopt(u.id, u.Question, v)
 		}
-		u.Verdict, u.Cached = v, true
-		return true
+		return u.Cached
 	})
 }
 
@@ -186,13 +186,36 @@ func (d *Desk) fallBack(u unanswered) {
 	}
 }
 
-// refresh asks again behind an answer that was given. Nobody waits for it.
-func (d *Desk) refresh(ctx context.Context, q question.Question) {
-	ctx = withRequest(context.WithoutCancel(ctx), &request{unknown: 1, refresh: true})
+// refresh asks again behind answers that are given. Nobody waits for it. What
+// another provider has renewed is in the shared cache, and is not asked again.
+func (d *Desk) refresh(ctx context.Context, due []readKey) {
+	ctx = context.WithoutCancel(ctx)
 	d.refreshes.Go(func() {
-		// What became of it is in the cache, or nowhere.
-		_, _ = d.calls.Verify(ctx, q)
+		d.catchUp(ctx, due)
+		for _, r := range due {
+			d.refreshes.Go(func() {
+				// What became of it is in the cache, or nowhere.
+				_, _ = d.calls.Verify(withRequest(ctx, &request{unknown: 1, refresh: true}), r.question)
+			})
+		}
 	})
+}
+
+// catchUp takes from the shared cache what is newer there.
+func (d *Desk) catchUp(ctx context.Context, due []readKey) {
+	if d.shared == nil {
+		return
+	}
+	ids := make([]ID, len(due))
+	for i, r := range due {
+		ids[i] = r.id
+	}
+	kept := d.shared.Get(ctx, ids)
+	for _, r := range due {
+		if v, ok := kept[r.id]; ok {
+			d.cache.adopt(r.id, r.question, v)
+		}
+	}
 }
 
 // Close ends the calls that are under way. Questions that come later, and that

@@ -1,0 +1,9 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !race
+
+package verify_test
+
+// smaller is by how much the cluster of the fleet is.
+const smaller = 1
