@@ -59,6 +59,11 @@ type Config struct {
 	// count too.
 	Rate *rate.Limiter
 
+	// DialContext finds the API's name and opens connections, as the field of
+	// [http.Transport] does; default that of [http.DefaultTransport]. TLS comes
+	// on top of it.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// UserAgent names the program; default "endor-gatekeeper-provider".
 	UserAgent string
 
@@ -149,6 +154,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func newTransport(cfg Config) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
+	if cfg.DialContext != nil {
+		t.DialContext = cfg.DialContext
+	}
 	// A connection that a middlebox forgot would hold every call on it for the
 	// whole of its time.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -55,6 +56,7 @@ type tokens struct {
 	timeout     time.Duration // of one exchange
 
 	flight singleflight.Group
+	news   news // of the exchange under way
 
 	state struct {
 		sync.Mutex // protects the fields below
@@ -86,18 +88,30 @@ func (t *tokens) current() token {
 	return t.state.current
 }
 
-// renewed waits for an exchange, one that is under way or a new one.
+// renewed waits for an exchange, one that is under way or a new one. Whoever
+// waits hears how it goes, and not only who began it: to wait for a token is to
+// wait for the API.
 func (t *tokens) renewed(ctx context.Context) (token, error) {
+	var mine atomic.Bool // then its calls tell this caller themselves
 	done := t.flight.DoChan("", func() (any, error) {
+		mine.Store(true)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 		defer cancel()
-		return t.attempt(ctx)
+		defer t.news.forget()
+		return t.attempt(t.news.follow(ctx))
 	})
-	select {
-	case got := <-done:
-		return got.Val.(token), got.Err
-	case <-ctx.Done():
-		return token{}, call{op: exchangeOp}.failed(transportError(context.Cause(ctx)))
+	for {
+		latest, changed := t.news.read()
+		if !mine.Load() {
+			latest.tell(ctx)
+		}
+		select {
+		case got := <-done:
+			return got.Val.(token), got.Err
+		case <-ctx.Done():
+			return token{}, call{op: exchangeOp}.failed(transportError(context.Cause(ctx)))
+		case <-changed:
+		}
 	}
 }
 
