@@ -6,6 +6,7 @@ package verify
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -50,8 +51,9 @@ type Cache struct {
 	cfg     CacheConfig
 	entries *otter.Cache[ID, *entry]
 
-	// verified has the images that some question's verdict says are VERIFIED.
-	verified *otter.Cache[ID, time.Time]
+	// verified has the images that some question's verdict says are VERIFIED, and
+	// until when, in nanoseconds since 1970.
+	verified *otter.Cache[imageHash, int64]
 
 	hits, misses, refreshes prometheus.Counter
 }
@@ -109,10 +111,10 @@ func NewCache(next Verifier, cfg CacheConfig) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.verified, err = otter.New(&otter.Options[ID, time.Time]{
+	c.verified, err = otter.New(&otter.Options[imageHash, int64]{
 		MaximumSize: cfg.Size,
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[ID, time.Time]) time.Duration {
-			return e.Value.Sub(cfg.Now())
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[imageHash, int64]) time.Duration {
+			return time.Unix(0, e.Value).Sub(cfg.Now())
 		}),
 	})
 	if err != nil {
@@ -257,17 +259,21 @@ func (c *Cache) life(q question.Question, v Verdict) time.Duration {
 		return c.cfg.TTL
 	}
 	if v.Code == WrongSigner {
-		if until, ok := c.verified.GetIfPresent(imageID(q)); ok && c.cfg.Now().Before(until) {
+		if until, ok := c.verified.GetIfPresent(hashImage(q)); ok && c.cfg.Now().Before(time.Unix(0, until)) {
 			return c.cfg.TTL
 		}
 	}
 	return c.cfg.NegativeTTL
 }
 
-// imageID names an image in its Endor namespace, whoever is asked to have
-// signed it.
-func imageID(q question.Question) ID {
-	return sha256.Sum256([]byte(q.Namespace + " " + q.Image.Artifact()))
+// imageHash names an image in its Endor namespace, whoever is asked to have
+// signed it, almost always: whoever finds two images with one hash has a refusal
+// of one of them live for minutes instead of seconds.
+type imageHash uint64
+
+func hashImage(q question.Question) imageHash {
+	sum := sha256.Sum256([]byte(q.Namespace + " " + q.Image.Artifact()))
+	return imageHash(binary.BigEndian.Uint64(sum[:]))
 }
 
 // put keeps v unless what is kept is worth more, and gives what is kept then: of
@@ -288,7 +294,7 @@ func (c *Cache) put(id ID, q question.Question, v Verdict, expires time.Time) (e
 		return e, otter.WriteOp
 	})
 	if kept && v.Verified() {
-		c.verified.Set(imageID(q), expires)
+		c.verified.Set(hashImage(q), expires.UnixNano())
 	}
 	return e, kept
 }
