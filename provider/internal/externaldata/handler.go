@@ -171,16 +171,24 @@ func (h *Handler) distinct(keys []string) ([]string, error) {
 func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, response wire.Response) {
 	// Mutation demands it; the same keys do get the same answer.
 	response.Idempotent = true
-	body, err := json.Marshal(wire.ProviderResponse{APIVersion: apiVersion, Kind: wire.ProviderResponseKind, Response: response})
+	err := json.NewEncoder(whole{w}).Encode(wire.ProviderResponse{APIVersion: apiVersion, Kind: wire.ProviderResponseKind, Response: response})
 	if err != nil {
 		// Whatever an item held: without it Gatekeeper can still be told.
 		h.cfg.Log.LogAttrs(ctx, slog.LevelError, "cannot encode a response", slog.String("error", err.Error()))
 		h.reply(ctx, w, wire.Response{SystemError: failure(verify.Unavailable, "the provider could not write its answer; see its log and report it")})
-		return
 	}
+}
+
+// whole takes an encoder's output, which comes in one piece or, if it failed, not
+// at all. Having it encoded into a slice first would copy it, which is much of
+// what a warm answer costs.
+type whole struct{ http.ResponseWriter }
+
+func (w whole) Write(body []byte) (int, error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
+	_, _ = w.ResponseWriter.Write(body)
+	return len(body), nil
 }
 
 func (h *Handler) log(ctx context.Context, answers []verify.Answer, worst *verify.Undecided, took time.Duration) {

@@ -125,6 +125,9 @@ func (p *Provider) read(stderr io.Reader, listening chan<- struct{}) {
 // Log is what the program has logged.
 func (p *Provider) Log() string { return p.out.String() }
 
+// PID is the program's process id.
+func (p *Provider) PID() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal to the program.
 func (p *Provider) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
 
