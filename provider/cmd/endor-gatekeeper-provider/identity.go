@@ -87,11 +87,10 @@ func (b *identityBuilder) server() error {
 	}
 	b.pair = newest
 	if object != nil && newest != nil {
-		host, err := url.Parse(b.cfg.ProviderURL)
-		if err != nil {
-			return nil // said by the settings
+		// An address that cannot be read is said by the settings.
+		if address, err := url.Parse(b.cfg.ProviderURL); err == nil {
+			b.pair = (&cluster.Serving{Newest: newest, Name: address.Hostname(), Published: object.Published}).Pair
 		}
-		b.pair = (&cluster.Serving{Newest: newest, Name: host.Hostname(), Published: object.Published}).Pair
 	}
 	return nil
 }

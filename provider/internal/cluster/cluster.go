@@ -187,7 +187,7 @@ func repeat(ctx context.Context, w wake, idle time.Duration, log *slog.Logger, w
 		pause = min(max(minPause, 2*pause), maxPause)
 		if text := err.Error(); text != last && ctx.Err() == nil {
 			last = text
-			log.LogAttrs(ctx, slog.LevelError, "cannot "+what+" yet", slog.String("error", text))
+			log.LogAttrs(ctx, slog.LevelError, "cannot yet", slog.String("what", what), slog.String("error", text))
 		}
 	}
 }

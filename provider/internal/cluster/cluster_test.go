@@ -83,7 +83,7 @@ func start(t *testing.T, a *api, overlap time.Duration) *replica {
 		Published: r.object.Trusts, Client: a.client(t), Log: r.log.logger(), Changed: r.object.Look,
 	}
 	r.object.CAs, r.object.Changed = r.own.CAs, r.own.Look
-	r.serving = &cluster.Serving{Newest: r.own.Pair, Name: host, Published: r.object.Published}
+	r.serving = &cluster.Serving{Newest: r.own.Pair, Name: host, Published: r.object.Published, Overlap: overlap}
 	r.stop = background(r.own.Run, r.object.Run)
 	return r
 }

@@ -77,7 +77,7 @@ func (o *OwnCertificate) Run(ctx context.Context) error {
 			return nil
 		}
 		if found == nil {
-			return fmt.Errorf("Secret %s/%s: there is none; whoever installed this has to create it, without data", o.Namespace, o.Name)
+			return fmt.Errorf("secret %s/%s: there is none; whoever installed this has to create it, without data", o.Namespace, o.Name)
 		}
 		return o.step(ctx, found)
 	})
@@ -95,7 +95,7 @@ func (o *OwnCertificate) Look() {
 func (o *OwnCertificate) step(ctx context.Context, secret *unstructured.Unstructured) error {
 	data, err := decode(secret)
 	if err != nil {
-		return fmt.Errorf("Secret %s/%s: %w", o.Namespace, o.Name, err)
+		return fmt.Errorf("secret %s/%s: %w", o.Namespace, o.Name, err)
 	}
 	m := readMaterial(data)
 	next, why, err := rotation{names: o.Names, overlap: o.Overlap, published: o.Published}.next(m, time.Now())
@@ -118,7 +118,7 @@ func (o *OwnCertificate) step(ctx context.Context, secret *unstructured.Unstruct
 	case err != nil:
 		return fmt.Errorf("write Secret %s/%s: %w", o.Namespace, o.Name, err)
 	}
-	o.Log.LogAttrs(ctx, slog.LevelInfo, why, slog.String("secret", o.Namespace+"/"+o.Name))
+	o.Log.LogAttrs(ctx, slog.LevelInfo, "wrote the certificate's Secret", slog.String("what", why), slog.String("secret", o.Namespace+"/"+o.Name))
 	return nil
 }
 

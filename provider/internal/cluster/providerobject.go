@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -57,7 +58,16 @@ type ProviderObject struct {
 	published atomic.Pointer[[]*x509.Certificate]
 	wake      atomic.Pointer[wake]
 	replaced  map[string]time.Time // raw certificate -> since when it is not among CAs
+	writes    *rate.Limiter
 }
+
+// Replicas that want different things, as those before and after an upgrade do
+// for its time, write against each other: some writes at once, then one per
+// interval each.
+const (
+	writeBurst    = 10
+	writeInterval = 5 * time.Second
+)
 
 // Published are the authorities that the Provider in the cluster trusts, and
 // false as long as that is not known.
@@ -86,6 +96,7 @@ func (p *ProviderObject) Look() {
 func (p *ProviderObject) Run(ctx context.Context) error {
 	w := newWake()
 	p.wake.Store(&w)
+	p.writes = rate.NewLimiter(rate.Every(writeInterval), writeBurst)
 	live := observe(ctx, p.Client, providers, "", p.Name, p.Log, w.ring)
 	repeat(ctx, w, idle(p.Overlap), p.Log, "keep the Provider object "+p.Name, func(ctx context.Context) error {
 		found, known := live.get()
@@ -139,6 +150,9 @@ func (p *ProviderObject) step(ctx context.Context, live *unstructured.Unstructur
 	}
 	if live != nil && same(live, wanted) {
 		return nil
+	}
+	if err := p.writes.Wait(ctx); err != nil {
+		return err
 	}
 	_, err = p.Client.Resource(providers).Apply(ctx, p.Name, wanted, metav1.ApplyOptions{FieldManager: Manager, Force: true})
 	if err != nil {
@@ -195,13 +209,19 @@ func (p *ProviderObject) wanted(ctx context.Context, cas []*x509.Certificate) (*
 	return wanted, nil
 }
 
+// same takes authorities in another order for the same ones: replicas whose files
+// changed at different times put different ones first.
 func same(live, wanted *unstructured.Unstructured) bool {
-	for _, field := range []string{"url", "timeout", "caBundle"} {
+	for _, field := range []string{"url", "timeout"} {
 		a, _, _ := unstructured.NestedFieldNoCopy(live.Object, "spec", field)
 		b, _, _ := unstructured.NestedFieldNoCopy(wanted.Object, "spec", field)
 		if a != b {
 			return false
 		}
+	}
+	have, want := trusted(live), trusted(wanted)
+	if len(have) != len(want) || slices.ContainsFunc(want, func(ca *x509.Certificate) bool { return !contains(have, ca) }) {
+		return false
 	}
 	for _, owner := range wanted.GetOwnerReferences() {
 		found := false

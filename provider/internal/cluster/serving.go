@@ -28,6 +28,10 @@ type Serving struct {
 	// as that is not known.
 	Published func() ([]*x509.Certificate, bool)
 
+	// Overlap is how long both are trusted. Well before its end the newest is
+	// served.
+	Overlap time.Duration
+
 	mu       sync.Mutex // protects what follows
 	current  tls.Certificate
 	eligible time.Time // since when the newest is trusted; zero if it is not
@@ -63,5 +67,5 @@ func (s *Serving) turn(newest tls.Certificate, now time.Time) bool {
 	if s.eligible.IsZero() {
 		s.eligible = now
 	}
-	return now.Sub(s.eligible) >= settle || !trusted(s.current)
+	return now.Sub(s.eligible) >= min(settle, s.Overlap/4) || !trusted(s.current)
 }

@@ -1,0 +1,128 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
+)
+
+// Kubelets replace mounted files at times of their own, up to minutes apart.
+func TestReplicasWhoseFilesChangeAtDifferentTimesDoNotWriteAgainstEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := installed()
+		old, renewed := authority(t).Certificate(), authority(t).Certificate()
+		follow := func(file *[]*x509.Certificate) *cluster.ProviderObject {
+			return &cluster.ProviderObject{
+				Name: "endor", URL: "https://" + host + "/validate", Timeout: 2 * time.Second, Overlap: overlap, Client: a.client(t), Log: slog.New(slog.DiscardHandler),
+				CAs: func() []*x509.Certificate {
+					a.mu.Lock()
+					defer a.mu.Unlock()
+					return *file
+				},
+			}
+		}
+		files := [2][]*x509.Certificate{{old}, {old}}
+		change := func(replica int) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			files[replica] = []*x509.Certificate{renewed}
+		}
+		first, second := follow(&files[0]), follow(&files[1])
+		defer background(first.Run, second.Run)()
+		time.Sleep(settled)
+		before := a.writes
+
+		change(0)
+		first.Look()
+		time.Sleep(settled)
+		if n := len(bundle(t, a)); n != 2 {
+			t.Errorf("%d authorities while one replica has the old one and one the new, want both", n)
+		}
+		if n := a.writes - before; n != 1 {
+			t.Fatalf("%d writes, want one by the replica whose file changed", n)
+		}
+		change(1)
+		second.Look()
+		time.Sleep(2 * overlap)
+		if got := bundle(t, a); len(got) != 1 || !got[0].Equal(renewed) {
+			t.Errorf("%d authorities after the overlap, want the new one", len(got))
+		}
+		if n := a.writes - before; n != 2 {
+			t.Errorf("%d writes in the end, want another one that drops the old authority", n)
+		}
+	})
+}
+
+// An upgrade that changes the Provider has replicas of both kinds for its time.
+func TestReplicasThatWantDifferentThingsDoNotHammerTheAPIServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := installed()
+		ca := []*x509.Certificate{authority(t).Certificate()}
+		want := func(url string) *cluster.ProviderObject {
+			return &cluster.ProviderObject{
+				Name: "endor", URL: url, Timeout: 2 * time.Second, Client: a.client(t), Log: slog.New(slog.DiscardHandler),
+				CAs: func() []*x509.Certificate { return ca },
+			}
+		}
+		before, after := want("https://"+host+"/before"), want("https://"+host+"/after")
+		stopBefore := background(before.Run)
+		defer background(after.Run)()
+		time.Sleep(time.Minute)
+		if a.writes > 60 {
+			t.Errorf("%d writes in a minute", a.writes)
+		}
+		stopBefore()
+		time.Sleep(settled)
+		if got := a.get(providerPath).Object["spec"].(map[string]any)["url"]; got != "https://"+host+"/after" {
+			t.Errorf("url = %v", got)
+		}
+	})
+}
+
+// However short it is, replicas and Gatekeepers may be late by a part of it.
+func TestAShortOverlapIsNotNoticedEither(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const overlap = 4 * time.Second
+		a := installed()
+		replicas := []*replica{start(t, a, overlap), start(t, a, overlap)}
+		for _, r := range replicas {
+			defer r.stop()
+		}
+		time.Sleep(settled)
+		first := bundle(t, a)[0]
+		edit(a, func(data map[string]any) { delete(data, "ca.key") })
+		for began := time.Now(); time.Since(began) < time.Minute; {
+			late := trustedBy(t, a)
+			var served [2]tls.Certificate
+			for n, r := range replicas {
+				served[n] = r.serving.Pair()
+			}
+			time.Sleep(overlap / 4)
+			for n, r := range replicas {
+				for what, err := range map[string]error{
+					"a Gatekeeper that is late":     accepts(r.serving.Pair(), late),
+					"Gatekeeper, and it is late":    accepts(served[n], trustedBy(t, a)),
+					"Gatekeeper, and neither is so": accepts(r.serving.Pair(), trustedBy(t, a)),
+				} {
+					if err != nil {
+						t.Fatalf("after %v replica %d is refused by %s: %v", time.Since(began), n, what, err)
+					}
+				}
+			}
+		}
+		if got := bundle(t, a); len(got) != 1 || got[0].Equal(first) {
+			t.Errorf("%d authorities after a minute, want the new one alone", len(got))
+		}
+	})
+}
