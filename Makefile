@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 PROGRAMS := endor-gatekeeper-provider kubectl-endor endor-emulator
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
+SOAK ?= 30m
 
 # RACE=required makes `make test` fail where the race detector cannot run,
 # instead of going on without it.
@@ -34,13 +35,19 @@ TESTED = go list -test -f '{{if not .ForTest}}{{$$kind := "light"}}{{range .Deps
 
 LINT := go tool -modfile=scripts/tools/go.mod golangci-lint
 
+# Helm 3, helm-unittest and helm-tool. Unlike a released Helm, one that is built
+# from its module believes to speak to a Kubernetes 1.20.
+CHART := charts/endor-gatekeeper-provider
+CHART_TOOL := go tool -modfile=scripts/chart/go.mod
+KUBE_VERSION := 1.36.3
+
 ##@ Use
 
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Emulator, provider and Gatekeeper's engine on examples/: who is admitted, and why
@@ -83,26 +90,88 @@ fuzz: need-go ## Each fuzz target for FUZZTIME (30s)
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$folder" </dev/null || exit 1; \
 	done
 
-.PHONY: bench
-bench: need-go ## The provider beside a handler that does nothing, the policy beside an empty one
-	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/bench/...
-	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/policytest/live
-
 .PHONY: lint
 lint: need-go ## golangci-lint, in the version that scripts/tools pins
 	$(LINT) run ./...
 
+##@ The chart
+
+# -count=1, since the cache of tests does not look at files outside of their module.
+.PHONY: test-chart
+test-chart: need-go ## The Helm chart and deploy/: lint, helm-unittest, each mode twice, certificates of scripts/gen-certs.sh
+	@command -v openssl >/dev/null || { echo "This needs openssl: apt-get install openssl" >&2; exit 1; }
+	$(CHART_TOOL) helm lint --strict --kube-version $(KUBE_VERSION) --set auth.existingSecret=lint $(CHART)
+	$(CHART_TOOL) helm-tool lint --values $(CHART)/values.yaml --templates $(CHART)/templates
+	$(CHART_TOOL) helm-unittest --strict $(CHART)
+	go -C scripts/chart vet ./...
+	go -C scripts/chart test -count=1 ./...
+
+##@ The image
+
+.PHONY: test-image
+test-image: need-go ## Build both images with buildah, without a registry, and look at what is inside
+	@scripts/image/test.sh
+
+##@ A real cluster
+
+.PHONY: cluster
+cluster: build ## kube-apiserver, Gatekeeper and provider as processes on loopback, until make cluster-down
+	@go run ./provider/internal/localcluster/cluster up
+
+.PHONY: cluster-down
+cluster-down: need-go ## End what make cluster started
+	@go run ./provider/internal/localcluster/cluster down
+
+.PHONY: e2e
+e2e: need-go ## Policy and provider in a cluster of their own, asserted
+	@go run ./provider/internal/localcluster/cluster build
+	go test -count=1 -v -timeout 20m -tags=grpcnotrace,e2e ./provider/internal/e2e
+
+##@ Measure
+
+.PHONY: bench
+bench: need-go ## The provider beside a handler that does nothing, the policy beside an empty one; takes some ten minutes
+	@tags=grpcnotrace; \
+	if command -v redis-server >/dev/null; then tags=$$tags,redis; \
+	else echo "No redis-server: what other replicas left in a Redis is not measured. apt-get install redis-server" >&2; fi; \
+	go test -tags=$$tags -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 1h ./provider/internal/bench/...
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/policytest/live
+
+.PHONY: bench-check
+bench-check: need-go ## Fail if the provider became much slower than a handler that does nothing, or asks too often; seconds
+	go test -count=1 -v -tags=grpcnotrace,ratios -run '^TestRatios$$' ./provider/internal/bench
+
+# A turn of all sides takes 25 seconds, whatever BENCHTIME says.
+.PHONY: bench-admission
+bench-admission: need-go ## Pods through a real API server and Gatekeeper, with the policy and without; takes three minutes
+	@go run ./provider/internal/localcluster/cluster build
+	go test -tags=grpcnotrace,e2e -run '^$$' -bench . -benchtime 5x -timeout 20m ./provider/internal/e2e
+
+.PHONY: performance
+performance: need-go ## Run the benchmarks and write docs/performance.md and its plot
+	go -C scripts/perfdoc run . -bench
+
+.PHONY: soak
+soak: build ## The program for SOAK (30m) with faults that come and go, every answer checked; SEED repeats a run
+	@go run ./provider/internal/soak -for $(SOAK) $(if $(SEED),-seed $(SEED))
+
 ##@ Generate
 
 .PHONY: generate
-generate: need-go ## Make policies/library from policies/src
+generate: need-go ## Make policies/library, the chart's README and schema, and the manifests of deploy/
 	go run ./scripts/policygen
+	go -C scripts/chart run .
 
 .PHONY: verify
 verify: need-go ## Fail if something generated, a go.mod or the format is out of date
 	go run ./scripts/policygen -check
+	go -C scripts/chart run . -check
 	go mod tidy -diff
 	go -C scripts/tools mod tidy -diff
+	go -C scripts/perfdoc mod tidy -diff
+	go -C scripts/perfdoc run . -check
+	go -C scripts/chart mod tidy -diff
+	go -C scripts/cluster mod tidy -diff
 	@files=$$(gofmt -l provider scripts) && test -z "$$files" || { echo "gofmt -w $$files" >&2; exit 1; }
 
 .PHONY: clean

@@ -20,6 +20,8 @@ Usage: scripts/gen-certs.sh [options]
   --namespace NAME   namespace of the release (default endor-gatekeeper-provider)
   --name NAME        name of the Service, which is that of the release if its name
                      holds "endor-gatekeeper-provider" (the default)
+  --extra-name NAME  one more DNS name of the certificate, for a provider.url that
+                     is not the Service
   --days N           days that the certificate is valid (default 365)
   --out FOLDER       where to write (default: a new folder, certs)
   --previous FILE    values.yaml of the certificate before: its CA stays trusted
@@ -47,13 +49,15 @@ name=endor-gatekeeper-provider
 days=365
 out=certs
 previous=
+extra_name=
 while (($#)); do
 	case $1 in
 	--help | -h) usage && exit ;;
-	--namespace | --name | --days | --out | --previous)
+	--namespace | --name | --extra-name | --days | --out | --previous)
 		(($# > 1)) || fail "$1 needs a value"
 		[[ -n $2 ]] || fail "$1 needs a value"
-		printf -v "${1#--}" %s "$2"
+		option=${1#--}
+		printf -v "${option//-/_}" %s "$2"
 		shift 2
 		;;
 	*) fail "unknown option $1; --help lists them" ;;
@@ -62,6 +66,7 @@ done
 for label in "$namespace" "$name"; do
 	[[ $label =~ ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$ ]] || fail "$label is no name of a Kubernetes namespace or Service"
 done
+[[ $extra_name =~ ^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$ ]] || fail "--extra-name: $extra_name is no DNS name"
 [[ $days =~ ^[1-9][0-9]{0,4}$ ]] || fail "--days: $days is no number of days"
 command -v openssl >/dev/null || fail "this needs openssl: apt-get install openssl"
 if [[ -e $out/secret.yaml || -e $out/values.yaml ]]; then
@@ -102,7 +107,7 @@ subjectKeyIdentifier = hash
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
-subjectAltName = DNS:$host
+subjectAltName = DNS:$host${extra_name:+, DNS:$extra_name}
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 CONFIG

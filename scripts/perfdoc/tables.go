@@ -34,6 +34,7 @@ func fill(page []byte, m *measures) ([]byte, error) {
 	writeMemory(&out, m)
 	writeKeys(&out, m)
 	writePolicy(&out, m)
+	writeAdmission(&out, m)
 	out.WriteString(end)
 	out.Write(after)
 	return out.Bytes(), nil
@@ -62,6 +63,7 @@ var aims = []aim{
 	{"The same once degraded: p99", "Hang", "degraded-p99-ms", 150, false, " ms"},
 	{"64 at a time once degraded: p99", "Hang", "degraded-64-p99-ms", 150, false, " ms"},
 	{"Start to ready (slowest)", "Start", "ready-max-ms", 300, false, " ms"},
+	{"Pods through a cluster, warm, 64 serving threads: of those without a constraint", "Admission", "warm-64-of-none", 0.85, true, ""},
 }
 
 func writeAims(out *bytes.Buffer, m *measures) {
@@ -157,6 +159,24 @@ func writePolicy(out *bytes.Buffer, m *measures) {
 	for _, n := range []int{1, 3, 16, 64, 256, 10_000} {
 		benchmark := fmt.Sprintf("Review/images=%d", n)
 		row(out, thousands(float64(n)), m.cell(benchmark, "policy-ms"), m.cell(benchmark, "empty-ms"), m.cell(benchmark, "policy/empty"))
+	}
+}
+
+func writeAdmission(out *bytes.Buffer, m *measures) {
+	table(out, "Pods of 3 images through a cluster, 8 clients | Serving threads | Pods/s | Of no constraint | p50 ms | p90 ms | p99 ms | max ms",
+		":-- | --: | --: | --: | --: | --: | --: | --:")
+	for _, threads := range []struct{ what, suffix string }{{"one each core (default)", ""}, {"64", "-64"}} {
+		for _, side := range []struct{ what, who string }{
+			{"no constraint matches", "none"}, {"a constraint of an empty template", "empty"}, {"the policy, warm", "warm"}, {"the policy, cold", "cold"},
+		} {
+			who := side.who + threads.suffix
+			cell := func(unit string) string { return m.cell("Admission", who+unit) }
+			part := "–"
+			if side.who != "none" {
+				part = cell("-of-none")
+			}
+			row(out, side.what, threads.what, cell("-Pods/s"), part, cell("-p50-ms"), cell("-p90-ms"), cell("-p99-ms"), cell("-max-ms"))
+		}
 	}
 	fmt.Fprintln(out)
 }

@@ -58,15 +58,18 @@ var layers = []rule{
 	// import what they like.
 	only("testbed", "certs"),
 	only("demo", "testbed"),
+	only("soak", "endor/endortest", "testbed"),
+	only("localcluster", "certs", "testbed"),
+	only("localcluster/cluster", "localcluster"),
 	alone("policytest"),
 	only("policytest/live", "certs", "engine", "manifest", "testbed"),
 }
 
 var rules = append(layers,
 	rule{
-		says:   "No program that is shipped contains testbed.",
+		says:   "No program that is shipped contains testbed or localcluster.",
 		from:   below(programs),
-		never:  below(internal + "testbed"),
+		never:  below(internal+"testbed", internal+"localcluster"),
 		linked: true,
 		broken: []string{plugin, internal + "report", internal + "testbed"},
 	},
