@@ -72,7 +72,7 @@ func (b *identityBuilder) server() error {
 	if b.cfg.ProviderName != "" && b.cluster != nil {
 		object = &cluster.ProviderObject{
 			Name: b.cfg.ProviderName, URL: b.cfg.ProviderURL, Timeout: b.cfg.ProviderTimeout, Owner: b.cfg.ProviderOwner,
-			Client: b.cluster, Log: b.log,
+			Overlap: b.cfg.CAOverlap, Client: b.cluster, Log: b.log,
 		}
 		b.run = append(b.run, object.Run)
 	}
@@ -89,7 +89,7 @@ func (b *identityBuilder) server() error {
 	if object != nil && newest != nil {
 		// An address that cannot be read is said by the settings.
 		if address, err := url.Parse(b.cfg.ProviderURL); err == nil {
-			b.pair = (&cluster.Serving{Newest: newest, Name: address.Hostname(), Published: object.Published}).Pair
+			b.pair = (&cluster.Serving{Newest: newest, Name: address.Hostname(), Published: object.Published, Overlap: b.cfg.CAOverlap}).Pair
 		}
 	}
 	return nil
@@ -126,7 +126,7 @@ func (b *identityBuilder) fromFiles(object *cluster.ProviderObject) (func() tls.
 		err = errors.Join(err, casErr)
 		b.reload.Sources = append(b.reload.Sources, cas)
 		b.reload.Changed = object.Look
-		object.CAs, object.Overlap = cas.Current, b.cfg.CAOverlap
+		object.CAs = cas.Current
 	}
 	return pair.Current, err
 }

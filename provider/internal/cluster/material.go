@@ -56,13 +56,15 @@ func readMaterial(data map[string][]byte) material {
 // replica decides the same and none has to lead.
 //
 // A new authority is trusted first and issues later: it joins the others in the
-// caBundle of the Provider object; once it is there and overlap has gone by it
-// issues the pair; and once that is overlap old the others leave. So at every
-// moment whoever read the Secret or the Provider object within the last overlap
-// gets along with whoever reads it now.
+// caBundle of the Provider object; once it is there and overlap old it issues the
+// pair; and once that is overlap old the others leave. So at every moment whoever
+// read the Secret or the Provider object within the last overlap gets along with
+// whoever reads it now.
 //
 // To rotate the authority by hand, remove ca.key from the Secret; to rotate the
-// pair, remove tls.crt.
+// pair, remove tls.crt. Where the key of the authority leaked, empty the Secret
+// and delete the Provider object: otherwise the old authority stays trusted for an
+// overlap.
 type rotation struct {
 	names     []string // DNS names of the pair
 	overlap   time.Duration
@@ -75,7 +77,13 @@ func (r rotation) next(m material, now time.Time) (material, string, error) {
 		return r.newAuthority(m, now)
 	}
 	if !r.usable(m, now) {
-		return r.issue(m, "made a server certificate, since there was none that could be used")
+		next, why, err := r.issue(m, "made a server certificate, since there was none that could be used")
+		if err == nil && r.usable(next, now) {
+			return next, why, nil
+		}
+		// What this authority issues nobody would accept: it is not valid yet, for
+		// other names or uses, or may sign nothing.
+		return r.newAuthority(m, now)
 	}
 	leaf, issuer := m.pair.Leaf, m.issuer.Certificate()
 	switch {
@@ -118,7 +126,7 @@ func (r rotation) newAuthority(m material, now time.Time) (material, string, err
 }
 
 func (r rotation) issue(m material, why string) (material, string, error) {
-	pair, err := m.issuer.Issue(pairLifetime, r.names...)
+	pair, err := m.issuer.Issue(pairLifetime, r.wanted(m)...)
 	if err != nil {
 		return m, "", err
 	}
@@ -131,10 +139,34 @@ func (r rotation) issue(m material, why string) (material, string, error) {
 	return m.write(), why, nil
 }
 
+// wanted are our names and, where the pair lacks one of them, those that it has:
+// replicas before and after an upgrade both find theirs. What nobody wants any more
+// leaves when the pair is renewed.
+func (r rotation) wanted(m material) []string {
+	names := slices.Clone(r.names)
+	if m.pair == nil || r.named(m) {
+		return names
+	}
+	for _, name := range m.pair.Leaf.DNSNames {
+		if !slices.Contains(names, name) && len(names) < maxNames {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// maxNames bounds what upgrades that never end could add.
+const maxNames = 100
+
+// named says that the pair has all our names; other ones do no harm.
+func (r rotation) named(m material) bool {
+	return !slices.ContainsFunc(r.names, func(name string) bool { return !slices.Contains(m.pair.Leaf.DNSNames, name) })
+}
+
 // usable says that the pair is for our names, of one of our authorities and in
 // its time.
 func (r rotation) usable(m material, now time.Time) bool {
-	if m.pair == nil || !slices.Equal(m.pair.Leaf.DNSNames, r.names) {
+	if m.pair == nil || !r.named(m) {
 		return false
 	}
 	return verify(m.pair, m.cas, r.names[0], now) == nil

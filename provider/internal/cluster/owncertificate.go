@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,6 +48,7 @@ type OwnCertificate struct {
 
 	current atomic.Pointer[material]
 	wake    atomic.Pointer[wake]
+	writes  *rate.Limiter
 }
 
 // Pair is the newest pair, without a certificate as long as none is known.
@@ -70,6 +72,7 @@ func (o *OwnCertificate) CAs() []*x509.Certificate {
 func (o *OwnCertificate) Run(ctx context.Context) error {
 	w := newWake()
 	o.wake.Store(&w)
+	o.writes = rate.NewLimiter(rate.Every(writeInterval), writeBurst)
 	secret := observe(ctx, o.Client, secrets, o.Namespace, o.Name, o.Log, w.ring)
 	repeat(ctx, w, idle(o.Overlap), o.Log, "keep the server certificate", func(ctx context.Context) error {
 		found, known := secret.get()
@@ -105,6 +108,9 @@ func (o *OwnCertificate) step(ctx context.Context, secret *unstructured.Unstruct
 	if why == "" {
 		o.adopt(m)
 		return nil
+	}
+	if err := o.writes.Wait(ctx); err != nil {
+		return err
 	}
 	update := secret.DeepCopy()
 	if err := encode(update, next.data); err != nil {

@@ -45,8 +45,8 @@ type ProviderObject struct {
 	CAs func() []*x509.Certificate
 
 	// Overlap is how long an authority stays in the caBundle that is not among
-	// CAs any more, for those who read CAs from files that are replaced all at
-	// once; 0 removes it at once.
+	// CAs any more: files and Secrets may be replaced all at once. 0 removes it at
+	// once.
 	Overlap time.Duration
 
 	Client dynamic.Interface
@@ -62,8 +62,8 @@ type ProviderObject struct {
 }
 
 // Replicas that want different things, as those before and after an upgrade do
-// for its time, write against each other: some writes at once, then one per
-// interval each.
+// for its time, write against each other, here and into the Secret: some writes at
+// once, then one per interval each.
 const (
 	writeBurst    = 10
 	writeInterval = 5 * time.Second
@@ -143,6 +143,9 @@ func (p *ProviderObject) step(ctx context.Context, live *unstructured.Unstructur
 	if len(cas) == 0 {
 		return nil
 	}
+	if err := p.notOfAnother(live); err != nil {
+		return err
+	}
 	cas = append(slices.Clone(cas), p.overlapping(cas, trusted(live), time.Now())...)
 	wanted, err := p.wanted(ctx, cas)
 	if err != nil {
@@ -159,6 +162,20 @@ func (p *ProviderObject) step(ctx context.Context, live *unstructured.Unstructur
 		return fmt.Errorf("apply Provider %s: %w", p.Name, err)
 	}
 	p.Log.LogAttrs(ctx, slog.LevelInfo, "applied the Provider object", slog.String("name", p.Name), slog.String("url", p.URL), slog.Int("cas", len(cas)))
+	return nil
+}
+
+// notOfAnother keeps two releases from taking one Provider from each other for
+// ever.
+func (p *ProviderObject) notOfAnother(live *unstructured.Unstructured) error {
+	if live == nil {
+		return nil
+	}
+	for _, owner := range live.GetOwnerReferences() {
+		if owner.Kind == "ClusterRole" && owner.Name != p.Owner {
+			return fmt.Errorf("the Provider %s belongs to the ClusterRole %s, which is of another installation; give this one another --provider-name", p.Name, owner.Name)
+		}
+	}
 	return nil
 }
 

@@ -29,7 +29,7 @@ type Serving struct {
 	Published func() ([]*x509.Certificate, bool)
 
 	// Overlap is how long both are trusted. Well before its end the newest is
-	// served.
+	// served. Zero means that it is long.
 	Overlap time.Duration
 
 	mu       sync.Mutex // protects what follows
@@ -67,5 +67,9 @@ func (s *Serving) turn(newest tls.Certificate, now time.Time) bool {
 	if s.eligible.IsZero() {
 		s.eligible = now
 	}
-	return now.Sub(s.eligible) >= min(settle, s.Overlap/4) || !trusted(s.current)
+	pause := settle
+	if s.Overlap > 0 {
+		pause = min(settle, s.Overlap/4)
+	}
+	return now.Sub(s.eligible) >= pause || !trusted(s.current)
 }
