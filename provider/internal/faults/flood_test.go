@@ -19,7 +19,7 @@ func TestAFloodOfFreshDigestsLeavesOthersTheirAnswers(t *testing.T) {
 		known := s.several(t, everyKind...)
 		s.right(t, 1, known...)
 		s.inject(t, endortest.Fault{Kind: endortest.FaultLatency, Delay: 50 * time.Millisecond, Endpoint: endortest.EndpointOperations})
-		flood := s.traffic(t, 2, 10*time.Millisecond, func(int, int) []string {
+		flood := s.traffic(t, 4, 10*time.Millisecond, func(int, int) []string {
 			keys := make([]string, 256)
 			for i := range keys {
 				keys[i] = s.fresh(t, verify.NotSigned)

@@ -41,9 +41,14 @@ type CacheConfig struct {
 	// Registerer takes the cache's metrics; nil means nobody reads them.
 	Registerer prometheus.Registerer
 
-	// Now is the wall clock; default [time.Now].
+	// Now is the wall clock; default that of the system.
 	Now func() time.Time
 }
+
+// wallClock goes on while the machine sleeps. What [time.Now] gives does not: it
+// is compared by a clock that stands still then, and a verdict would be believed
+// for as much longer.
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // Cache keeps verdicts in memory. What is undecided is never kept.
 type Cache struct {
@@ -96,7 +101,7 @@ func NewCache(next Verifier, cfg CacheConfig) (*Cache, error) {
 		cfg.NegativeTTL = 15 * time.Second
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = wallClock
 	}
 	c := &Cache{next: next, cfg: cfg}
 	// The calculators only make room. Whether an entry may be believed is
@@ -154,7 +159,12 @@ func (c *Cache) Verify(ctx context.Context, q question.Question) (Verdict, error
 	if err != nil {
 		return Verdict{}, err
 	}
-	return c.keep(id, q, v), nil
+	v, live = c.keep(id, q, v)
+	if v.Verified() && !live {
+		// A call may take longer than its answer is believed.
+		return Verdict{}, &Undecided{Code: Unavailable, Cause: CauseBudget}
+	}
+	return v, nil
 }
 
 // peek gives the verdict that is kept and asks nobody. refresh says that it is
@@ -216,14 +226,14 @@ func (c *Cache) keepUntil(e *entry) time.Time {
 }
 
 // keep keeps a verdict that was heard from Endor Labs, and gives what is kept
-// then: perhaps one that was asked for later.
-func (c *Cache) keep(id ID, q question.Question, v Verdict) Verdict {
+// then, perhaps one that was asked for later, and whether that is in its life.
+func (c *Cache) keep(id ID, q question.Question, v Verdict) (kept Verdict, live bool) {
 	expires := v.AskedAt.Add(c.life(q, v))
-	e, kept := c.put(id, q, v, expires)
-	if kept && c.cfg.Shared != nil {
+	e, isNew := c.put(id, q, v, expires)
+	if isNew && c.cfg.Shared != nil {
 		c.cfg.Shared.Put(id, v, expires)
 	}
-	return e.verdict()
+	return e.verdict(), c.cfg.Now().Before(e.expires)
 }
 
 // maxClockSkew is how far another provider's clock may be ahead of ours.

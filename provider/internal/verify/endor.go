@@ -27,10 +27,11 @@ type Endor struct {
 
 var _ Verifier = (*Endor)(nil)
 
-// NewEndor makes the core. now is the wall clock; nil means [time.Now].
+// NewEndor makes the core. now is the wall clock; nil means that of the
+// system.
 func NewEndor(client asker, now func() time.Time) *Endor {
 	if now == nil {
-		now = time.Now
+		now = wallClock
 	}
 	return &Endor{client: client, now: now}
 }

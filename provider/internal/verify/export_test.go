@@ -10,3 +10,6 @@ func (c *Cache) Peek(q question.Question) (Verdict, bool) {
 	v, ok, _ := c.peek(Identify(q))
 	return v, ok
 }
+
+// WallClock is the clock that is used where none is given.
+var WallClock = wallClock

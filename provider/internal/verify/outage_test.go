@@ -341,15 +341,13 @@ func TestACallerThatHangsUpIsNoSignOfAnOutage(t *testing.T) {
 func TestAThousandQuestionsWaitAndNoMore(t *testing.T) {
 	scene(t, verify.Config{}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
 		e.becomes(hangs)
+		var keys []string
+		for i := range 250 {
+			keys = append(keys, fmt.Sprintf("a@%s", digest(i)))
+		}
 		var wg sync.WaitGroup
-		for r := range 10 {
-			wg.Go(func() {
-				var keys []string
-				for i := range 100 {
-					keys = append(keys, fmt.Sprintf("a@%s", digest(r*100+i)))
-				}
-				desk.Answers(t.Context(), keys)
-			})
+		for range 4 { // all wait for the same calls
+			wg.Go(func() { desk.Answers(t.Context(), keys) })
 		}
 		synctest.Wait()
 		start := time.Now()
@@ -358,4 +356,64 @@ func TestAThousandQuestionsWaitAndNoMore(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// Whoever can create Pods could otherwise have others' images undecided, which a
+// constraint may let pass.
+func TestManyQuestionsOfAFewLeaveOthersTheirPlace(t *testing.T) {
+	scene(t, verify.Config{}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
+		e.becomes(func(ctx context.Context) (verify.Verdict, error) {
+			endor.Attempted(ctx)
+			v := verify.Verdict{Code: verify.Verified, AskedAt: time.Now()}
+			time.Sleep(320 * time.Millisecond)
+			return v, nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		var floods sync.WaitGroup
+		for flood := range 4 {
+			floods.Go(func() {
+				for round := 0; ctx.Err() == nil; round++ {
+					var keys []string
+					for i := range 256 {
+						keys = append(keys, fmt.Sprintf("flood-%d-%d@%s", flood, round, digest(i)))
+					}
+					desk.Answers(ctx, keys)
+					time.Sleep(10 * time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(4 * time.Second) // all of its lines are full
+		undecided := 0
+		for i := range 60 {
+			time.Sleep(487 * time.Millisecond)
+			if got := desk.Answers(t.Context(), []string{"other@" + digest(i)})[0]; got.Undecided != nil {
+				undecided++
+			}
+		}
+		stop()
+		floods.Wait()
+		if undecided > 3 {
+			t.Errorf("%d of 60 requests with one image each were undecided beside four with 256", undecided)
+		}
+	})
+}
+
+func TestAVerdictIsNotGivenThatIsOverWhenItComes(t *testing.T) {
+	scene(t, verify.Config{Budget: 20 * time.Second, Cache: verify.CacheConfig{TTL: 5 * time.Second}}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
+		e.becomes(func(context.Context) (verify.Verdict, error) {
+			v := verify.Verdict{Code: verify.Verified, AskedAt: time.Now()}
+			time.Sleep(14 * time.Second)
+			return v, nil
+		})
+		if got := one(t, desk); got.Code() != verify.Unavailable {
+			t.Errorf("%s of age %v, want UNAVAILABLE: its life is 5s", got.Code(), time.Since(got.Verdict.AskedAt))
+		}
+	})
+}
+
+func TestVerdictsAgeWhileTheMachineSleeps(t *testing.T) {
+	t.Parallel()
+	if now := verify.WallClock(); now != now.Round(0) {
+		t.Errorf("%v carries the reading of a clock that stands still while the machine sleeps", now)
+	}
 }

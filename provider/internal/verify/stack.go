@@ -37,8 +37,12 @@ type Config struct {
 
 	Log        *slog.Logger          // nil means none
 	Registerer prometheus.Registerer // nil means that nobody reads the metrics
-	Now        func() time.Time      // the wall clock; nil means [time.Now]
+	Now        func() time.Time      // the wall clock; nil means that of the system
 }
+
+// limitWaiting is how many questions may be with Endor Labs or wait for that: a
+// little less than may wait for an answer in all.
+const limitWaiting = 960
 
 // New stacks everything that a request passes on its way to core, in the order
 // that the package comment tells. Close must be called. Its only error is a
@@ -47,7 +51,11 @@ func New(core Verifier, cfg Config) (*Desk, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 32
 	}
-	limit := NewLimitWith(core, LimitConfig{Slots: cfg.Concurrency, Registerer: cfg.Registerer})
+	limit := NewLimitWith(core, LimitConfig{
+		// It has to be full before the bound on all that wait, which refuses whoever
+		// comes: this one refuses whoever has the most.
+		Slots: cfg.Concurrency, MaxWaiting: max(limitWaiting-cfg.Concurrency, limitWaiting/4), Registerer: cfg.Registerer,
+	})
 	breaker := NewBreaker(limit, BreakerConfig{
 		Budget: cfg.Budget, Registerer: cfg.Registerer,
 		// Calls that hang must be able to open it while they hold every slot.
