@@ -78,6 +78,17 @@ func (a *api) get(path string) *unstructured.Unstructured {
 	return nil
 }
 
+// written is how often something changed, and asked how many requests there were.
+func (a *api) written() int { return a.count(&a.writes) }
+
+func (a *api) asked() int { return a.count(&a.requests) }
+
+func (a *api) count(n *int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return *n
+}
+
 // outage ends all watches and refuses connections until it is over.
 func (a *api) outage(down bool) {
 	a.mu.Lock()

@@ -77,6 +77,8 @@ func startNamed(t *testing.T, a *api, overlap time.Duration, names ...string) *r
 	r := &replica{log: &log{}}
 	t.Cleanup(func() {
 		if t.Failed() {
+			r.log.mu.Lock()
+			defer r.log.mu.Unlock()
 			t.Log(r.log.buf.String())
 		}
 	})
@@ -176,12 +178,12 @@ func TestReplicasThatStartTogetherAgreeOnOneCertificate(t *testing.T) {
 		if spec["url"] != "https://"+host+":443/validate" || fmt.Sprint(spec["timeout"]) != "2" {
 			t.Errorf("spec = %v", spec)
 		}
-		writes, requests := a.writes, a.requests
+		writes, requests := a.written(), a.asked()
 		time.Sleep(day)
-		if a.writes != writes {
-			t.Errorf("%d writes in a day in which nothing changed", a.writes-writes)
+		if a.written() != writes {
+			t.Errorf("%d writes in a day in which nothing changed", a.written()-writes)
 		}
-		if n := a.requests - requests; n > 5*24*5 {
+		if n := a.asked() - requests; n > 5*24*5 {
 			t.Errorf("%d requests in a day in which nothing changed, of five replicas", n)
 		}
 	})
@@ -329,12 +331,12 @@ func TestAnOutageOfTheAPIServerChangesNothing(t *testing.T) {
 		defer r.stop()
 		time.Sleep(settled)
 		a.outage(true)
-		before, requests := r.serving.Pair(), a.requests
+		before, requests := r.serving.Pair(), a.asked()
 		time.Sleep(2 * time.Hour)
 		if got := r.serving.Pair(); !bytes.Equal(got.Certificate[0], before.Certificate[0]) {
 			t.Error("another certificate is served")
 		}
-		if n := a.requests - requests; n > 20*2*60 {
+		if n := a.asked() - requests; n > 20*2*60 {
 			t.Errorf("%d requests in two hours of refused connections", n)
 		}
 		a.outage(false)
@@ -358,14 +360,14 @@ func TestANewAuthorityIssuesNothingBeforeGatekeeperTrustsIt(t *testing.T) {
 		before := r.serving.Pair()
 		a.mu.Lock()
 		a.refuse = func(req *http.Request) bool { return req.Method == http.MethodPatch }
-		requests := a.requests
 		a.mu.Unlock()
+		requests := a.asked()
 		edit(a, func(data map[string]any) { delete(data, "ca.key") })
 		time.Sleep(5 * overlap)
 		if got := r.serving.Pair(); !bytes.Equal(got.Certificate[0], before.Certificate[0]) {
 			t.Error("a certificate is served that Gatekeeper does not trust")
 		}
-		if n := a.requests - requests; n > 5*60*5 {
+		if n := a.asked() - requests; n > 5*60*5 {
 			t.Errorf("%d requests in five hours of refused writes", n)
 		}
 		if n := r.log.count("apply Provider endor"); n != 1 {
@@ -437,10 +439,10 @@ func TestAnAuthorityOfFilesStaysInTheProviderForTheOverlap(t *testing.T) {
 		if got := bundle(t, a); len(got) != 1 || !got[0].Equal(renewed.Certificate()) {
 			t.Errorf("%d authorities after the overlap, want the new one", len(got))
 		}
-		writes := a.writes
+		writes := a.written()
 		time.Sleep(day)
-		if a.writes != writes {
-			t.Errorf("%d writes afterwards: the replicas do not agree", a.writes-writes)
+		if a.written() != writes {
+			t.Errorf("%d writes afterwards: the replicas do not agree", a.written()-writes)
 		}
 	})
 }

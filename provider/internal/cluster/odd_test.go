@@ -205,11 +205,11 @@ func TestReplicasWithFilesAndWithASecretAgreeWhileOneModeReplacesTheOther(t *tes
 		}
 		defer background(files.Run)()
 		time.Sleep(settled)
-		before := a.writes
+		before := a.written()
 		r := start(t, a, overlap)
 		defer r.stop()
 		time.Sleep(10 * time.Minute)
-		if n := a.writes - before; n > 5 {
+		if n := a.written() - before; n > 5 {
 			t.Errorf("%d writes in ten minutes", n)
 		}
 		if n := len(bundle(t, a)); n != 2 {
@@ -225,15 +225,15 @@ func TestAProviderOfAnotherReleaseIsLeftAlone(t *testing.T) {
 		r := start(t, a, overlap)
 		defer r.stop()
 		time.Sleep(settled)
-		before, l := a.writes, &log{}
+		before, l := a.written(), &log{}
 		other := &cluster.ProviderObject{
 			Name: "endor", URL: "https://endor.other.svc:443/validate", Timeout: 2 * time.Second, Owner: "other", Overlap: overlap,
 			Client: a.client(t), Log: l.logger(), CAs: r.own.CAs,
 		}
 		defer background(other.Run)()
 		time.Sleep(time.Hour)
-		if a.writes != before || l.count("belongs to the ClusterRole endor") != 1 {
-			t.Errorf("%d writes, said %d times; want none, once", a.writes-before, l.count("belongs to the ClusterRole endor"))
+		if a.written() != before || l.count("belongs to the ClusterRole endor") != 1 {
+			t.Errorf("%d writes, said %d times; want none, once", a.written()-before, l.count("belongs to the ClusterRole endor"))
 		}
 	})
 }

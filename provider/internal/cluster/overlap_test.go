@@ -39,7 +39,7 @@ func TestReplicasWhoseFilesChangeAtDifferentTimesDoNotWriteAgainstEachOther(t *t
 		first, second := follow(&files[0]), follow(&files[1])
 		defer background(first.Run, second.Run)()
 		time.Sleep(settled)
-		before := a.writes
+		before := a.written()
 
 		change(0)
 		first.Look()
@@ -47,7 +47,7 @@ func TestReplicasWhoseFilesChangeAtDifferentTimesDoNotWriteAgainstEachOther(t *t
 		if n := len(bundle(t, a)); n != 2 {
 			t.Errorf("%d authorities while one replica has the old one and one the new, want both", n)
 		}
-		if n := a.writes - before; n != 1 {
+		if n := a.written() - before; n != 1 {
 			t.Fatalf("%d writes, want one by the replica whose file changed", n)
 		}
 		change(1)
@@ -56,7 +56,7 @@ func TestReplicasWhoseFilesChangeAtDifferentTimesDoNotWriteAgainstEachOther(t *t
 		if got := bundle(t, a); len(got) != 1 || !got[0].Equal(renewed) {
 			t.Errorf("%d authorities after the overlap, want the new one", len(got))
 		}
-		if n := a.writes - before; n != 2 {
+		if n := a.written() - before; n != 2 {
 			t.Errorf("%d writes in the end, want another one that drops the old authority", n)
 		}
 	})
@@ -78,8 +78,8 @@ func TestReplicasThatWantDifferentThingsDoNotHammerTheAPIServer(t *testing.T) {
 		stopBefore := background(before.Run)
 		defer background(after.Run)()
 		time.Sleep(time.Minute)
-		if a.writes > 60 {
-			t.Errorf("%d writes in a minute", a.writes)
+		if a.written() > 60 {
+			t.Errorf("%d writes in a minute", a.written())
 		}
 		stopBefore()
 		time.Sleep(settled)
