@@ -82,6 +82,7 @@ test-redis: need-go ## What the shared cache does with a real redis-server, whic
 	@command -v redis-server >/dev/null || \
 		{ echo "This needs redis-server: apt-get install redis-server" >&2; exit 1; }
 	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis ./provider/internal/sharedcache
+	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis -run '^TestRedisScripts$$' ./provider/cmd/endor-gatekeeper-provider
 
 .PHONY: fuzz
 fuzz: need-go ## Each fuzz target for FUZZTIME (30s)
@@ -140,6 +141,7 @@ bench: need-go ## The provider beside a handler that does nothing, the policy be
 .PHONY: bench-check
 bench-check: need-go ## Fail if the provider became much slower than a handler that does nothing, or asks too often; seconds
 	go test -count=1 -v -tags=grpcnotrace,ratios -run '^TestRatios$$' ./provider/internal/bench
+	go test -count=1 -v -run '^TestAFleet' ./provider/internal/verify
 
 # A turn of all sides takes 25 seconds, whatever BENCHTIME says.
 .PHONY: bench-admission
