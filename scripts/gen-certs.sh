@@ -98,7 +98,7 @@ cat >"$work/openssl.cnf" <<CONFIG
 distinguished_name = dn
 prompt = no
 [dn]
-CN = $name CA
+CN = endor-gatekeeper-provider CA
 [ca]
 basicConstraints = critical, CA:TRUE, pathlen:0
 keyUsage = critical, keyCertSign, cRLSign
@@ -137,8 +137,8 @@ cat >"$out/secret.yaml" <<SECRET
 apiVersion: v1
 kind: Secret
 metadata:
-  name: $name-generated
-  namespace: $namespace
+  name: "$name-generated"
+  namespace: "$namespace"
 type: kubernetes.io/tls
 data:
   tls.crt: $(encoded "$work/tls.crt")
@@ -148,7 +148,7 @@ cat >"$out/values.yaml" <<VALUES
 # For $host, until $(openssl x509 -in "$work/tls.crt" -noout -enddate | cut -d= -f2).
 tls:
   mode: generated
-  existingSecret: $name-generated
+  existingSecret: "$name-generated"
 provider:
   caBundle: $(encoded "$work/bundle.crt")
 VALUES

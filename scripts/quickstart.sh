@@ -37,7 +37,9 @@ Usage: scripts/quickstart.sh [options] [-- options of helm upgrade]
                         the emulator of Endor Labs knows)
   --unsigned IMAGE      one that nobody signed
   --no-wait             do not wait until the Pods of the provider are ready
-  --uninstall           remove all of it
+  --uninstall           remove all of it, and no more: a release that something else
+                        installed stays, and so does a namespace that holds
+                        anything of others
   --help                show this
 HELP
 }
@@ -111,17 +113,58 @@ say "Cluster: $("$kubectl" config current-context 2>/dev/null || say "the one of
 
 has() { [[ -n $("$kubectl" get "$@" --ignore-not-found -o name 2>/dev/null) ]]; }
 
+# A release of this script takes its API key from the Secret that this script makes.
+# Prints none, ours or theirs.
+whose_release() {
+	local values
+	if values=$("$helm" get values "$release" -n "$release" -o json 2>&1); then
+		[[ $values =~ \"existingSecret\":\ *\"$release-quickstart\" ]] && echo ours || echo theirs
+	elif [[ $values == *"release: not found"* ]]; then
+		echo none
+	else
+		fail "helm does not say whose release $release is: $values"
+	fi
+}
+whose=$(whose_release)
+
+# what_is_in NAMESPACE: what someone may miss if the namespace is deleted, one a
+# line. What is being deleted goes anyway; the rest is in every namespace.
+what_is_in() {
+	local listed
+	listed=$("$kubectl" get -n "$1" -o go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.kind}}/{{.metadata.name}} {{or .type ""}}{{"\n"}}{{end}}{{end}}' \
+		pods,replicationcontrollers,deployments.apps,replicasets.apps,statefulsets.apps,daemonsets.apps,jobs.batch,cronjobs.batch,persistentvolumeclaims,secrets,services,configmaps) ||
+		return
+	sed -En -e '\,^Secret/.* kubernetes\.io/service-account-token$,d' \
+		-e '\,^ConfigMap/(kube-root-ca\.crt|openshift-service-ca\.crt|istio-ca-root-cert) ,d' \
+		-e 's, .*,,p' <<<"$listed"
+}
+
 if [[ -n $uninstall ]]; then
 	# Constraints first: without the provider they would refuse everything.
 	if has crd "$kind.constraints.gatekeeper.sh"; then
 		"$kubectl" delete "$kind" -l "$label" --ignore-not-found
 	fi
-	if "$helm" status "$release" -n "$release" >/dev/null 2>&1; then
-		"$helm" uninstall "$release" -n "$release" "$@"
-	fi
+	case $whose in
+	ours) "$helm" uninstall "$release" -n "$release" "$@" ;;
+	theirs) say "Release $release stays: it is not of this script." ;;
+	esac
 	"$kubectl" delete secret "$release-quickstart" -n "$release" --ignore-not-found
-	# Namespaces only if this script has made them.
-	"$kubectl" delete namespace -l "$label" --ignore-not-found
+	# Namespaces only if this script has made them, and no one has used them since.
+	made=$("$kubectl" get namespaces -l "$label" -o 'jsonpath={.items[*].metadata.name}')
+	for name in $made; do
+		# ReplicaSets and Pods of a release go a moment after it.
+		for ((tries = 20; ; tries--)); do
+			left=$(what_is_in "$name")
+			if [[ -z $left || $name != "$release" || $whose != ours ]] || ((!tries)); then break; fi
+			sleep 1
+		done
+		if [[ -z $left ]]; then
+			"$kubectl" delete namespace "$name" --ignore-not-found
+		else
+			"$kubectl" label namespace "$name" "$label-" >/dev/null
+			say "Namespace $name stays, without the label of this script, since it holds ${left//$'\n'/ }"
+		fi
+	done
 	say "Removed."
 	exit
 fi
@@ -134,6 +177,7 @@ for crd in constrainttemplates.templates.gatekeeper.sh providers.externaldata.ga
   helm repo add gatekeeper https://open-policy-agent.github.io/gatekeeper/charts
   helm install gatekeeper gatekeeper/gatekeeper -n gatekeeper-system --create-namespace -f deploy/gatekeeper/values.yaml"
 done
+[[ $whose != theirs ]] || fail "release $release in namespace $release is not of this script, which would reset its values; constraints to add by hand: policies/library/k8sendorsignedimages/samples"
 policy=$("$kubectl" get validatingwebhookconfiguration gatekeeper-validating-webhook-configuration \
 	-o jsonpath='{.webhooks[?(@.name=="validation.gatekeeper.sh")].failurePolicy}' 2>/dev/null) ||
 	fail "there is no ValidatingWebhookConfiguration gatekeeper-validating-webhook-configuration"
@@ -142,10 +186,10 @@ if [[ $policy != Fail ]]; then
 	say "         See deploy/gatekeeper/values.yaml before you rely on this."
 fi
 
-# A namespace of ours is labelled, so that --uninstall knows it.
+# A namespace that this script makes is labelled, so that --uninstall knows it.
 make_namespace() {
 	has namespace "$1" && return
-	printf '%s\n' 'apiVersion: v1' 'kind: Namespace' 'metadata:' "  name: $1" '  labels:' "    $label: \"true\"" |
+	printf '%s\n' 'apiVersion: v1' 'kind: Namespace' 'metadata:' "  name: \"$1\"" '  labels:' "    $label: \"true\"" |
 		"$kubectl" create -f - >/dev/null
 }
 owned() { [[ -n $("$kubectl" get namespace -l "$label" --field-selector "metadata.name=$1" -o name) ]]; }
@@ -165,9 +209,11 @@ encoded() { printf %s "$1" | base64 | tr -d '\n'; }
 } | "$kubectl" apply --server-side --force-conflicts --field-manager=quickstart -f - >/dev/null
 
 say "2. Chart"
-settings=(--set "auth.existingSecret=$release-quickstart" --set-string "endorNamespace=$ENDOR_NAMESPACE")
+settings=(--set-string "endorNamespace=$ENDOR_NAMESPACE")
 [[ -z ${ENDOR_API-} ]] || settings+=(--set-string "endorAPI=$ENDOR_API")
-"$helm" upgrade --install "$release" charts/endor-gatekeeper-provider -n "$release" "${settings[@]}" "$@" >/dev/null
+# The Secret comes last: a release without it is not one of this script.
+"$helm" upgrade --install "$release" charts/endor-gatekeeper-provider -n "$release" \
+	"${settings[@]}" "$@" --set "auth.existingSecret=$release-quickstart" >/dev/null
 if [[ -n $wait ]]; then
 	"$kubectl" -n "$release" rollout status "deployment/$release" --timeout=180s ||
 		fail "the provider does not get ready; its log says why: kubectl -n $release logs deployment/$release"
@@ -204,14 +250,14 @@ constraint() {
 		    excludedNamespaces: [kube-system, kube-node-lease, gatekeeper-system, $release]
 		    $3
 		  parameters:
-		    namespace: $ENDOR_NAMESPACE
+		    namespace: "$ENDOR_NAMESPACE"
 		    $signers
 		---
 	YAML
 }
 {
 	constraint quickstart-dryrun dryrun ""
-	constraint quickstart-deny deny "namespaces: [$namespace]"
+	constraint quickstart-deny deny "namespaces: [\"$namespace\"]"
 } | "$kubectl" apply --server-side --force-conflicts --field-manager=quickstart -f - >/dev/null
 
 say "4. Two Pods, by a dry run"
@@ -225,7 +271,7 @@ try() {
 			spec:
 			  containers:
 			    - name: app
-			      image: $1
+			      image: "$1"
 			      resources: {limits: {cpu: 10m, memory: 16Mi}}
 			      securityContext:
 			        runAsNonRoot: true

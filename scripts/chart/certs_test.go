@@ -87,6 +87,26 @@ func TestRenewedCertificates(t *testing.T) {
 	verifies(t, readSecret(t, third), generated["provider"].(values)["caBundle"].(string), 2)
 }
 
+// TestLongNames holds that every name that Kubernetes takes is taken, and that
+// names which YAML reads as something else stay names.
+func TestLongNames(t *testing.T) {
+	for _, service := range []string{strings.Repeat("a", 62), strings.Repeat("a", 63)} {
+		out := filepath.Join(t.TempDir(), "certs")
+		genCerts(t, t.TempDir(), "--out", out, "--name", service, "--namespace", "123")
+		secret := readSecret(t, out)
+		pair, err := tls.X509KeyPair(secret.Data["tls.crt"], secret.Data["tls.key"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pair.Leaf.VerifyHostname(service + ".123.svc"); err != nil {
+			t.Error(err)
+		}
+		if secret.Name != service+"-generated" || secret.Namespace != "123" {
+			t.Errorf("the Secret is %s/%s", secret.Namespace, secret.Name)
+		}
+	}
+}
+
 func TestGenCertsRefuses(t *testing.T) {
 	existing := filepath.Join(t.TempDir(), "certs")
 	genCerts(t, t.TempDir(), "--out", existing)

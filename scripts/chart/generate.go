@@ -153,12 +153,16 @@ func load(folder string, replaced map[string][]byte) (*chart.Chart, error) {
 
 // template does what `helm template` does.
 func template(c *chart.Chart, values map[string]any) (*release.Release, error) {
+	return templateAs(c, name, name, values)
+}
+
+func templateAs(c *chart.Chart, releaseName, namespace string, values map[string]any) (*release.Release, error) {
 	version, err := chartutil.ParseKubeVersion(kubeVersion)
 	if err != nil {
 		return nil, err
 	}
 	install := action.NewInstall(new(action.Configuration))
-	install.ReleaseName, install.Namespace = name, name
+	install.ReleaseName, install.Namespace = releaseName, namespace
 	install.ClientOnly, install.DryRun, install.Replace = true, true, true
 	install.KubeVersion = version
 	return install.Run(c, values)
@@ -192,7 +196,7 @@ func renderInstall(c *chart.Chart, policies bool) ([]byte, error) {
 	out.WriteString(installHeader)
 	for line := range strings.Lines(rendered.Manifest) {
 		label := strings.TrimSpace(line)
-		if strings.HasPrefix(label, "helm.sh/chart: ") || label == "app.kubernetes.io/managed-by: Helm" {
+		if strings.HasPrefix(label, "helm.sh/chart: ") || strings.HasPrefix(label, "app.kubernetes.io/managed-by: ") {
 			continue
 		}
 		out.WriteString(line)

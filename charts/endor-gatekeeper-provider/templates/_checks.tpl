@@ -72,6 +72,12 @@ Deployment includes this, so nothing renders before it has passed.
 {{- if not (or $tls.insecureNoClientAuth $tls.clientCA.fromWebhook $tls.clientCA.existingConfigMap $tls.clientCA.existingSecret) }}
 {{- fail "tls.clientCA: say where Gatekeeper's CA comes from: fromWebhook, existingConfigMap or existingSecret" }}
 {{- end }}
+{{- if not (regexMatch `^([0-9]{1,6}(\.[0-9]{1,3})?[smh])+$` (toString $tls.caOverlap) | and (regexMatch `[1-9]` (toString $tls.caOverlap))) }}
+{{- fail (printf "tls.caOverlap: %q is no duration above zero in h, m and s, as in 1h or 1h30m" (toString $tls.caOverlap)) }}
+{{- end }}
+{{- if not .Values.gatekeeper.namespace }}
+{{- fail "gatekeeper.namespace: it is required; Gatekeeper's client certificate and the NetworkPolicy go by it" }}
+{{- end }}
 {{- if not .Values.provider.name }}
 {{- fail "provider.name: it is required" }}
 {{- end }}
@@ -87,6 +93,9 @@ Deployment includes this, so nothing renders before it has passed.
 {{- if ne (.Values.timeouts.provider | float64) ($provider | float64) }}
 {{- fail "timeouts.provider: Gatekeeper takes whole seconds" }}
 {{- end }}
+{{- if or (ne (.Values.timeouts.webhook | float64) ($webhook | float64)) (gt $webhook 30) }}
+{{- fail (printf "timeouts.webhook: %v is no timeout that Kubernetes takes, which is whole seconds, 30 at most" .Values.timeouts.webhook) }}
+{{- end }}
 {{- if gt (add $budget 200) (mul $provider 1000) }}
 {{- fail (printf "timeouts: responseBudget %s + 0.2s must be at most provider %ds, or Gatekeeper leaves before the answer comes" .Values.timeouts.responseBudget $provider) }}
 {{- end }}
@@ -99,5 +108,30 @@ Deployment includes this, so nothing renders before it has passed.
 {{- $drain := include "endor-gatekeeper-provider.milliseconds" (list "drainDelay" .Values.drainDelay) | int64 }}
 {{- if gt (add $drain 20000) (mul (.Values.terminationGracePeriodSeconds | int64) 1000) }}
 {{- fail (printf "terminationGracePeriodSeconds: %v is less than drainDelay %s and 20s for requests in flight" .Values.terminationGracePeriodSeconds .Values.drainDelay) }}
+{{- end }}
+
+{{/* Labels that selectors go by */}}
+{{- range $from, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
+{{- if hasKey ($labels | default dict) $label }}
+{{- fail (printf "%s: %s is set by the chart, whose selectors go by it" $from $label) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The log */}}
+{{- if not (has .Values.logLevel (list "debug" "info" "warn" "error")) }}
+{{- fail (printf "logLevel: it is debug, info, warn or error, not %q" (toString .Values.logLevel)) }}
+{{- end }}
+{{- if not (has .Values.logFormat (list "json" "text")) }}
+{{- fail (printf "logFormat: it is json or text, not %q" (toString .Values.logFormat)) }}
+{{- end }}
+
+{{/* In a NetworkPolicy no list of ports, an empty one, and a port that is null mean every port */}}
+{{- range $to := list "dns" "apiServer" "endor" "redis" }}
+{{- $ports := (get $.Values.networkPolicy.egress $to).ports }}
+{{- if or (not $ports) (has nil $ports) }}
+{{- fail (printf "networkPolicy.egress.%s.ports: name at least one port, and no port that is null: either would allow every port" $to) }}
+{{- end }}
 {{- end }}
 {{- end }}

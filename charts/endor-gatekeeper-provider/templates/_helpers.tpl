@@ -4,14 +4,14 @@ SPDX-License-Identifier: Apache-2.0
 */}}
 
 {{- define "endor-gatekeeper-provider.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimAll "-" }}
 {{- end }}
 
 {{/* At most 52 bytes, since names of objects add to it and Pods of a Job carry its name as a label. */}}
 {{- define "endor-gatekeeper-provider.fullname" -}}
 {{- $name := include "endor-gatekeeper-provider.name" . }}
 {{- $made := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
-{{- default $made .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- default $made .Values.fullnameOverride | trunc 52 | trimAll "-" }}
 {{- end }}
 
 {{- define "endor-gatekeeper-provider.serviceAccountName" -}}
@@ -80,18 +80,18 @@ SPDX-License-Identifier: Apache-2.0
 {{- end }}
 
 {{- define "endor-gatekeeper-provider.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "endor-gatekeeper-provider.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "endor-gatekeeper-provider.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: provider
 {{- end }}
 
 {{/* Labels of every object, without the component. */}}
 {{- define "endor-gatekeeper-provider.commonLabels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "endor-gatekeeper-provider.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/name: {{ include "endor-gatekeeper-provider.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 app.kubernetes.io/part-of: endor-gatekeeper-provider
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
@@ -107,13 +107,13 @@ app.kubernetes.io/component: provider
 {{- define "endor-gatekeeper-provider.caVolume" -}}
 {{- if .existingConfigMap -}}
 configMap:
-  name: {{ .existingConfigMap }}
+  name: {{ .existingConfigMap | quote }}
 {{- else -}}
 secret:
-  secretName: {{ .existingSecret }}
+  secretName: {{ .existingSecret | quote }}
 {{- end }}
   defaultMode: 0440
   items:
-    - key: {{ .key }}
+    - key: {{ .key | quote }}
       path: ca.crt
 {{- end }}
