@@ -117,7 +117,7 @@ func (r release) start(t *testing.T, replica *localcluster.Replica) {
 	if err := replica.Load(t.Context(), r.name, r.name); err != nil {
 		t.Fatal(err)
 	}
-	if err := replica.Process.Start(t.Context()); err != nil {
+	if err := replica.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -330,17 +330,12 @@ func bundle(spec map[string]any) ([]*x509.Certificate, error) {
 }
 
 // authorities are those that Gatekeeper is told to trust.
-func (r release) authorities(t *testing.T) []*x509.Certificate {
-	t.Helper()
-	spec, _, err := r.provider(t.Context())
+func (r release) authorities(ctx context.Context) ([]*x509.Certificate, error) {
+	spec, _, err := r.provider(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	cas, err := bundle(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cas
+	return bundle(spec)
 }
 
 // served is the certificate that a replica shows to Gatekeeper.

@@ -168,6 +168,9 @@ func (c *Cluster) RunJobs(ctx context.Context, namespace string) error {
 				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &pod); err != nil {
 					return err
 				}
+				if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
+					continue // it has ended, of a Job of before
+				}
 				if err := c.runPod(ctx, pod); err != nil && ctx.Err() == nil {
 					return fmt.Errorf("run the Pod %s/%s: %w", namespace, pod.Name, err)
 				}
