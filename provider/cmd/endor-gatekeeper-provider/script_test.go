@@ -352,7 +352,16 @@ func (w *world) replace(ts *testscript.TestScript, args []string) {
 	w.client = client
 }
 
-// log prints what the program has logged.
-func (w *world) log(ts *testscript.TestScript, _ []string) {
+// log [TEXT...] waits until the program has logged each text and prints its log.
+func (w *world) log(ts *testscript.TestScript, args []string) {
+	deadline := time.Now().Add(30 * time.Second)
+	for _, text := range args {
+		for !strings.Contains(w.running.Log(), text) {
+			if time.Now().After(deadline) {
+				ts.Fatalf("the program does not log %q:\n%s", text, w.running.Log())
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 	fmt.Fprint(ts.Stdout(), w.running.Log())
 }
