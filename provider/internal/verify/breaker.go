@@ -78,7 +78,8 @@ type Breaker struct {
 	next       Verifier
 	budget     time.Duration
 	circuit    *gobreaker.TwoStepCircuitBreaker[Verdict]
-	epoch      atomic.Uint64 // counts changes of the circuit's state
+	epoch      atomic.Uint64                 // counts changes of the circuit's state
+	opened     atomic.Pointer[chan struct{}] // closed, and replaced, when the circuit opens
 	hold       hold
 	namespaces namespaces
 }
@@ -106,6 +107,7 @@ func NewBreaker(next Verifier, cfg BreakerConfig) *Breaker {
 		cfg.OpenFor = 5 * time.Second
 	}
 	b := &Breaker{next: next, budget: cfg.Budget, namespaces: namespaces{refusing: map[string]refusing{}}}
+	b.opened.Store(newOpened())
 	f := promauto.With(cfg.Registerer)
 	transitions := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "upstream_breaker_transitions_total",
@@ -124,6 +126,9 @@ func NewBreaker(next Verifier, cfg BreakerConfig) *Breaker {
 		IsExcluded: func(outcome error) bool { return errors.Is(outcome, errNoSign) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			b.epoch.Add(1)
+			if to == gobreaker.StateOpen {
+				close(*b.opened.Swap(newOpened()))
+			}
 			transitions.WithLabelValues(stateLabel(to)).Inc()
 		},
 	})
@@ -151,6 +156,11 @@ func NewBreaker(next Verifier, cfg BreakerConfig) *Breaker {
 	return b
 }
 
+func newOpened() *chan struct{} {
+	c := make(chan struct{})
+	return &c
+}
+
 func stateLabel(s gobreaker.State) string {
 	if s == gobreaker.StateHalfOpen {
 		return "half_open"
@@ -172,11 +182,13 @@ func (b *Breaker) Verify(ctx context.Context, q question.Question) (Verdict, err
 	if u := b.heldBack(q.Namespace); u != nil {
 		return Verdict{}, u
 	}
+	opened := *b.opened.Load()
 	done, err := b.circuit.Allow()
 	if err != nil {
 		return Verdict{}, &Undecided{Code: Unavailable, Cause: CauseBreaker, Err: err}
 	}
 	p := newPassage(b, q.Namespace, done)
+	p.opened = opened
 	// A panic says nothing of Endor Labs. Every other way has reported before.
 	defer p.end(errNoSign)
 	v, err := b.next.Verify(p.into(ctx), q)
@@ -227,6 +239,7 @@ type passage struct {
 	namespace string
 	began     time.Time
 	epoch     uint64
+	opened    <-chan struct{} // closed when the circuit opens
 
 	// heldBack says that it was turned back behind a wait. Only the goroutine
 	// that asks looks at it.
@@ -304,6 +317,15 @@ func (p *passage) resumes() {
 		w.since = time.Now()
 		w.overrun.Reset(w.left)
 	}
+}
+
+// opens is closed when there is no hope any more for who waits; nil, which is
+// never closed, for a question that passed no breaker.
+func (p *passage) opens() <-chan struct{} {
+	if p == nil {
+		return nil
+	}
+	return p.opened
 }
 
 // goesOn is resumes for a wait during which Endor Labs may have begun to fail.

@@ -121,13 +121,23 @@ func (l *Limit) read(n *int) float64 {
 	return float64(*n)
 }
 
-var errQueueFull = errors.New("too many questions wait for a slot")
+var (
+	errQueueFull = errors.New("too many questions wait for a slot")
+	errOpened    = errors.New("Endor Labs began to fail while the question waited for a slot")
+)
 
 // Verify waits for a slot, but not longer than ctx.
 func (l *Limit) Verify(ctx context.Context, q question.Question) (Verdict, error) {
 	passage := passageOf(ctx)
 	passage.waits()
-	w, err := l.acquire(ctx)
+	w, err := l.acquire(ctx, passage.opens())
+	if errors.Is(err, errOpened) {
+		if u := passage.goesOn(); u != nil {
+			return Verdict{}, u
+		}
+		passage.waits() // it is closed again already
+		w, err = l.acquire(ctx, nil)
+	}
 	if err != nil {
 		return Verdict{}, &Undecided{Code: Unavailable, Cause: CauseQueue, Err: err}
 	}
@@ -138,7 +148,8 @@ func (l *Limit) Verify(ctx context.Context, q question.Question) (Verdict, error
 	return l.next.Verify(ctx, q)
 }
 
-func (l *Limit) acquire(ctx context.Context) (*waiter, error) {
+// acquire fails with errOpened if opened is closed before there is a slot.
+func (l *Limit) acquire(ctx context.Context, opened <-chan struct{}) (*waiter, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -147,14 +158,21 @@ func (l *Limit) acquire(ctx context.Context) (*waiter, error) {
 	if w == nil {
 		return nil, errQueueFull
 	}
+	turnedBack := false
 	select {
 	case <-w.out:
 	case <-ctx.Done():
+	case <-opened:
+		turnedBack = true
 	}
 	l.seconds.Observe(time.Since(start).Seconds())
 	if ctx.Err() != nil { // perhaps as well as a slot
 		l.leave(w)
 		return nil, context.Cause(ctx)
+	}
+	if turnedBack {
+		l.leave(w)
+		return nil, errOpened
 	}
 	if !w.granted {
 		return nil, errQueueFull

@@ -417,3 +417,28 @@ func TestVerdictsAgeWhileTheMachineSleeps(t *testing.T) {
 		t.Errorf("%v carries the reading of a clock that stands still while the machine sleeps", now)
 	}
 }
+
+func TestInAHangWhatWaitsForASlotIsGivenStaleOnceTheBreakerIsOpen(t *testing.T) {
+	scene(t, verify.Config{Cache: stale30}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
+		var keys []string
+		for i := range 100 {
+			keys = append(keys, fmt.Sprintf("a@%s", digest(i)))
+		}
+		desk.Answers(t.Context(), keys)
+		time.Sleep(6 * time.Minute)
+		e.becomes(hangs)
+		desk.Answers(t.Context(), keys) // overruns its budget
+		for range 5 {
+			time.Sleep(2 * time.Second)
+			stale := 0
+			for _, got := range desk.Answers(t.Context(), keys) {
+				if got.Verdict.Verified() && got.Verdict.Stale {
+					stale++
+				}
+			}
+			if stale < 99 { // one is let through to see whether Endor Labs is back
+				t.Errorf("%d of 100 are given stale", stale)
+			}
+		}
+	})
+}
