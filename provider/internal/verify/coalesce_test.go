@@ -136,3 +136,34 @@ func TestCloseEndsCallsAndWaitsForThem(t *testing.T) {
 		}
 	})
 }
+
+func TestCallsThatNobodyWaitsForAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := verify.NewCoalesce(verifierFunc(hangsFor), verify.CoalesceConfig{Timeout: 10 * time.Second, MaxCalls: 3})
+		defer c.Close()
+		left, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		cause := func(ctx context.Context, n int) verify.Cause {
+			_, err := c.Verify(ctx, ask(t, "a@"+digest(n)))
+			u, _ := errors.AsType[*verify.Undecided](err)
+			if u == nil {
+				t.Fatalf("question %d: %v", n, err)
+			}
+			return u.Cause
+		}
+		for n := range 3 {
+			cause(left, n)
+		}
+		if got := cause(t.Context(), 3); got != verify.CauseQueue {
+			t.Errorf("a fourth call while three go on: %q, want that there are too many", got)
+		}
+		time.Sleep(10 * time.Second)
+		if got := cause(t.Context(), 4); got == verify.CauseQueue {
+			t.Error("after they ended there is still no room")
+		}
+	})
+}
+
+// hangsFor is an Endor Labs that answers nobody before their time is over.
+func hangsFor(ctx context.Context, _ question.Question) (verify.Verdict, error) { return hangs(ctx) }
