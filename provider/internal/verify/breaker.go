@@ -78,7 +78,6 @@ type Breaker struct {
 	next       Verifier
 	budget     time.Duration
 	circuit    *gobreaker.TwoStepCircuitBreaker[Verdict]
-	epoch      atomic.Uint64                 // counts changes of the circuit's state
 	opened     atomic.Pointer[chan struct{}] // closed, and replaced, when the circuit opens
 	hold       hold
 	namespaces namespaces
@@ -125,7 +124,6 @@ func NewBreaker(next Verifier, cfg BreakerConfig) *Breaker {
 		},
 		IsExcluded: func(outcome error) bool { return errors.Is(outcome, errNoSign) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
-			b.epoch.Add(1)
 			if to == gobreaker.StateOpen {
 				close(*b.opened.Swap(newOpened()))
 			}
@@ -238,7 +236,6 @@ type passage struct {
 	breaker   *Breaker
 	namespace string
 	began     time.Time
-	epoch     uint64
 	opened    <-chan struct{} // closed when the circuit opens
 
 	// heldBack says that it was turned back behind a wait. Only the goroutine
@@ -258,7 +255,7 @@ type passage struct {
 
 func newPassage(b *Breaker, namespace string, done func(error)) *passage {
 	now := time.Now()
-	p := &passage{breaker: b, namespace: namespace, began: now, epoch: b.epoch.Load(), done: done}
+	p := &passage{breaker: b, namespace: namespace, began: now, done: done}
 	p.watch.Lock()
 	defer p.watch.Unlock()
 	p.watch.since, p.watch.left = now, b.budget
@@ -328,6 +325,16 @@ func (p *passage) opens() <-chan struct{} {
 	return p.opened
 }
 
+// turnedBack says that the circuit opened since the question was let through.
+func (p *passage) turnedBack() bool {
+	select {
+	case <-p.opened:
+		return true
+	default:
+		return false
+	}
+}
+
 // goesOn is resumes for a wait during which Endor Labs may have begun to fail.
 // Its answer, if any, is the question's.
 func (p *passage) goesOn() *Undecided {
@@ -336,7 +343,7 @@ func (p *passage) goesOn() *Undecided {
 	}
 	b := p.breaker
 	u := b.heldBack(p.namespace)
-	if u == nil && p.epoch != b.epoch.Load() && b.circuit.State() != gobreaker.StateClosed {
+	if u == nil && p.turnedBack() && b.circuit.State() != gobreaker.StateClosed {
 		u = &Undecided{Code: Unavailable, Cause: CauseBreaker, Err: errHeld}
 	}
 	if u != nil {

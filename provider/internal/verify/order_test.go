@@ -13,29 +13,8 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
-// pair is two desks with one shared cache, before one Endor Labs that says
-// VERIFIED.
-func pair(t *testing.T, play func(t *testing.T, a, b *verify.Desk, shared *commons, e *fakeEndor)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		e := &fakeEndor{mood: says(verify.Verified)}
-		shared := newCommons()
-		var desks [2]*verify.Desk
-		for i := range desks {
-			desk, err := verify.New(e, verify.Config{Resolver: resolver, Shared: shared})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer desk.Close()
-			desks[i] = desk
-		}
-		play(t, desks[0], desks[1], shared, e)
-	})
-}
-
 func TestALateAnswerIsNotGivenWhereALaterQuestionIsAnswered(t *testing.T) {
-	pair(t, func(t *testing.T, a, b *verify.Desk, _ *commons, e *fakeEndor) {
+	pair(t, newCommons(), func(t *testing.T, a, b *verify.Desk, _ *commons, e *fakeEndor) {
 		e.becomes(func(ctx context.Context) (verify.Verdict, error) {
 			v, err := says(verify.Verified)(ctx)
 			time.Sleep(time.Second)
@@ -58,7 +37,7 @@ func TestALateAnswerIsNotGivenWhereALaterQuestionIsAnswered(t *testing.T) {
 }
 
 func TestARefusalThatIsOverStillOutranksWhatWasAskedBefore(t *testing.T) {
-	pair(t, func(t *testing.T, a, _ *verify.Desk, shared *commons, e *fakeEndor) {
+	pair(t, newCommons(), func(t *testing.T, a, _ *verify.Desk, shared *commons, e *fakeEndor) {
 		one(t, a)
 		e.becomes(says(verify.Revoked))
 		time.Sleep(4 * time.Minute)
@@ -73,7 +52,7 @@ func TestARefusalThatIsOverStillOutranksWhatWasAskedBefore(t *testing.T) {
 }
 
 func TestWhatOneReplicaRenewedTheOthersNeedNotRenew(t *testing.T) {
-	pair(t, func(t *testing.T, a, b *verify.Desk, _ *commons, e *fakeEndor) {
+	pair(t, newCommons(), func(t *testing.T, a, b *verify.Desk, _ *commons, e *fakeEndor) {
 		one(t, a)
 		one(t, b)
 		time.Sleep(4 * time.Minute)
@@ -92,7 +71,7 @@ func TestWhatOneReplicaRenewedTheOthersNeedNotRenew(t *testing.T) {
 }
 
 func TestARefreshAsksWhereTheSharedCacheHasNothingNewer(t *testing.T) {
-	pair(t, func(t *testing.T, a, _ *verify.Desk, _ *commons, e *fakeEndor) {
+	pair(t, newCommons(), func(t *testing.T, a, _ *verify.Desk, _ *commons, e *fakeEndor) {
 		one(t, a)
 		e.becomes(fails(verify.Unavailable, "network"))
 		time.Sleep(4 * time.Minute)

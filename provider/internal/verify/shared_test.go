@@ -42,13 +42,15 @@ func (r *replicas) Put(id verify.ID, v verify.Verdict, _ time.Time) {
 	}
 }
 
-// fleet is two desks before one Endor Labs, which share.
-func fleet(t *testing.T, play func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor)) {
+func newReplicas() *replicas { return &replicas{kept: map[verify.ID]verify.Verdict{}} }
+
+// pair is two desks with one shared cache, before one Endor Labs that says
+// VERIFIED.
+func pair[S verify.Shared](t *testing.T, shared S, play func(t *testing.T, a, b *verify.Desk, shared S, e *fakeEndor)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := &fakeEndor{mood: says(verify.Verified)}
-		shared := &replicas{kept: map[verify.ID]verify.Verdict{}}
 		var desks [2]*verify.Desk
 		for i := range desks {
 			desk, err := verify.New(e, verify.Config{Resolver: resolver, Shared: shared})
@@ -63,7 +65,7 @@ func fleet(t *testing.T, play func(t *testing.T, a, b *verify.Desk, shared *repl
 }
 
 func TestWhatOneReplicaHeardTheOthersNeedNotAsk(t *testing.T) {
-	fleet(t, func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor) {
+	pair(t, newReplicas(), func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor) {
 		one(t, a)
 		if got := one(t, b); !got.Verdict.Verified() || !got.Cached || e.asked() != 1 {
 			t.Errorf("%s, cached %v, Endor asked %d times; want the shared verdict", got.Code(), got.Cached, e.asked())
@@ -76,7 +78,7 @@ func TestWhatOneReplicaHeardTheOthersNeedNotAsk(t *testing.T) {
 }
 
 func TestARequestLooksOnceIntoTheSharedCache(t *testing.T) {
-	fleet(t, func(t *testing.T, a, _ *verify.Desk, shared *replicas, _ *fakeEndor) {
+	pair(t, newReplicas(), func(t *testing.T, a, _ *verify.Desk, shared *replicas, _ *fakeEndor) {
 		a.Answers(t.Context(), []string{"a@" + digest(1), "a@" + digest(2), "a@" + digest(3), "no-digest"})
 		if shared.gets != 1 {
 			t.Errorf("%d look-ups for one request, want 1", shared.gets)
@@ -85,7 +87,7 @@ func TestARequestLooksOnceIntoTheSharedCache(t *testing.T) {
 }
 
 func TestTheAgeOfASharedVerdictGoesOn(t *testing.T) {
-	fleet(t, func(t *testing.T, a, b *verify.Desk, _ *replicas, e *fakeEndor) {
+	pair(t, newReplicas(), func(t *testing.T, a, b *verify.Desk, _ *replicas, e *fakeEndor) {
 		one(t, a)
 		time.Sleep(3 * time.Minute)
 		one(t, b)
@@ -97,7 +99,7 @@ func TestTheAgeOfASharedVerdictGoesOn(t *testing.T) {
 }
 
 func TestTheLossOfTheSharedCacheCostsOnlyCalls(t *testing.T) {
-	fleet(t, func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor) {
+	pair(t, newReplicas(), func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor) {
 		shared.down = true
 		if x, y := one(t, a), one(t, b); !x.Verdict.Verified() || !y.Verdict.Verified() || e.asked() != 2 {
 			t.Errorf("%s and %s, Endor asked %d times; want VERIFIED twice and two calls", x.Code(), y.Code(), e.asked())
@@ -106,7 +108,7 @@ func TestTheLossOfTheSharedCacheCostsOnlyCalls(t *testing.T) {
 }
 
 func TestAVerdictFromTheFutureIsNotBelieved(t *testing.T) {
-	fleet(t, func(t *testing.T, a, b *verify.Desk, shared *replicas, _ *fakeEndor) {
+	pair(t, newReplicas(), func(t *testing.T, a, b *verify.Desk, shared *replicas, _ *fakeEndor) {
 		one(t, a)
 		for id, v := range shared.kept {
 			v.AskedAt = v.AskedAt.Add(5*time.Second + time.Nanosecond)
