@@ -6,7 +6,6 @@ package cluster
 import (
 	"context"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -84,14 +83,10 @@ func (c *ClientCAs) update(ctx context.Context, webhook *unstructured.Unstructur
 	for _, ca := range current {
 		kept = append(kept, sighting{ca: ca, last: now})
 	}
-	if sameCAs(kept, c.seen) {
-		c.seen = kept
-		return nil
-	}
+	before, cas := authorities(c.seen), authorities(kept)
 	c.seen = kept
-	cas := make([]*x509.Certificate, len(kept))
-	for i, s := range kept {
-		cas[i] = s.ca
+	if sameSet(cas, before) {
+		return nil
 	}
 	first := c.pool.Swap(certs.Pool(cas)) == nil
 	c.Log.LogAttrs(ctx, slog.LevelInfo, "client CAs changed", slog.String("webhook", c.Webhook), slog.Int("cas", len(cas)))
@@ -101,13 +96,12 @@ func (c *ClientCAs) update(ctx context.Context, webhook *unstructured.Unstructur
 	return nil
 }
 
-func sameCAs(a, b []sighting) bool {
-	in := func(list []sighting) func(sighting) bool {
-		return func(s sighting) bool {
-			return slices.ContainsFunc(list, func(o sighting) bool { return o.ca.Equal(s.ca) })
-		}
+func authorities(list []sighting) []*x509.Certificate {
+	cas := make([]*x509.Certificate, len(list))
+	for i, s := range list {
+		cas[i] = s.ca
 	}
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(s sighting) bool { return !in(b)(s) })
+	return cas
 }
 
 // caBundles fails rather than to give none: Gatekeeper's own rotation fills the
@@ -127,11 +121,7 @@ func caBundles(webhook *unstructured.Unstructured) ([]*x509.Certificate, error) 
 		if encoded == "" {
 			continue
 		}
-		pem, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("caBundle: %w", err)
-		}
-		cas, err := certs.ParsePEM(pem)
+		cas, err := decodeBundle(encoded)
 		if err != nil {
 			return nil, fmt.Errorf("caBundle: %w", err)
 		}

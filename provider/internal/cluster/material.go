@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"time"
@@ -211,6 +212,20 @@ func aged(cert *x509.Certificate, now time.Time) bool {
 
 // madeAt is when a certificate of ours was made.
 func madeAt(cert *x509.Certificate) time.Time { return cert.NotBefore.Add(certs.Backdate) }
+
+// sameSet says that two lists hold the same certificates, in whatever order.
+func sameSet(a, b []*x509.Certificate) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(c *x509.Certificate) bool { return !contains(b, c) })
+}
+
+// decodeBundle reads a caBundle as the API server has it: base64 of PEM.
+func decodeBundle(encoded string) ([]*x509.Certificate, error) {
+	pem, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, err
+	}
+	return certs.ParsePEM(pem)
+}
 
 func contains(list []*x509.Certificate, cert *x509.Certificate) bool {
 	return slices.ContainsFunc(list, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, cert.Raw) })

@@ -127,11 +127,7 @@ func trusted(live *unstructured.Unstructured) []*x509.Certificate {
 		return nil
 	}
 	encoded, _, _ := unstructured.NestedString(live.Object, "spec", "caBundle")
-	pem, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil
-	}
-	cas, err := certs.ParsePEM(pem)
+	cas, err := decodeBundle(encoded)
 	if err != nil {
 		return nil
 	}
@@ -236,18 +232,11 @@ func same(live, wanted *unstructured.Unstructured) bool {
 			return false
 		}
 	}
-	have, want := trusted(live), trusted(wanted)
-	if len(have) != len(want) || slices.ContainsFunc(want, func(ca *x509.Certificate) bool { return !contains(have, ca) }) {
+	if !sameSet(trusted(live), trusted(wanted)) {
 		return false
 	}
-	for _, owner := range wanted.GetOwnerReferences() {
-		found := false
-		for _, have := range live.GetOwnerReferences() {
-			found = found || have.UID == owner.UID
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
+	owners := live.GetOwnerReferences()
+	return !slices.ContainsFunc(wanted.GetOwnerReferences(), func(owner metav1.OwnerReference) bool {
+		return !slices.ContainsFunc(owners, func(have metav1.OwnerReference) bool { return have.UID == owner.UID })
+	})
 }
