@@ -5,7 +5,6 @@ package bench
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -204,45 +203,10 @@ func entries(tb testing.TB, p *testbed.Provider) float64 {
 	return n
 }
 
-// vouch serves an API that vouches for whatever it is asked about, without the
-// work of an emulator that verifies, and gives its URL. Tokens are the emulator's.
+// vouch serves [endortest.Vouch] and gives its URL. Tokens are the emulator's.
 func vouch(tb testing.TB, api *endortest.Server) string {
 	tb.Helper()
-	type signature struct {
-		Name       string           `json:"artifact_name"`
-		Digest     string           `json:"artifact_digest"`
-		Timestamp  time.Time        `json:"timestamp"`
-		Provenance endortest.Claims `json:"provenance"`
-	}
-	type answer struct {
-		Response struct {
-			Result    string `json:"result"`
-			Signature struct {
-				Spec signature `json:"spec"`
-			} `json:"artifact_signature"`
-		} `json:"response"`
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", api.HTTP.Config.Handler)
-	mux.HandleFunc("POST /v1/namespaces/{namespace}/artifact-operations", func(w http.ResponseWriter, r *http.Request) {
-		var asked struct {
-			Spec struct {
-				Name string `json:"artifact_name"`
-			} `json:"spec"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		var a answer
-		a.Response.Result = "ARTIFACT_OPERATION_RESULT_SUCCESS"
-		s := &a.Response.Signature.Spec
-		s.Name, s.Digest, _ = strings.Cut(asked.Spec.Name, "@")
-		s.Timestamp, s.Provenance = time.Now().UTC(), claims
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(a)
-	})
-	server := &http.Server{Handler: mux}
+	server := &http.Server{Handler: endortest.Vouch(api.HTTP.Config.Handler, claims, 0)}
 	l := listen(tb)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()

@@ -7,8 +7,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -213,50 +211,15 @@ spec:
 	}
 }
 
-// vouch serves an API that vouches for whatever it is asked about, without the
-// work of an emulator that verifies, and gives its URL. Tokens are the emulator's.
+// vouch serves [endortest.Vouch] and gives its URL. Tokens are the emulator's.
 func vouch(b *testing.B) string {
 	b.Helper()
-	type signature struct {
-		Name       string           `json:"artifact_name"`
-		Digest     string           `json:"artifact_digest"`
-		Timestamp  time.Time        `json:"timestamp"`
-		Provenance endortest.Claims `json:"provenance"`
-	}
-	type answer struct {
-		Response struct {
-			Result    string `json:"result"`
-			Signature struct {
-				Spec signature `json:"spec"`
-			} `json:"artifact_signature"`
-		} `json:"response"`
-	}
 	emulator, err := url.Parse(cluster.EmulatorURL)
 	if err != nil {
 		b.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", httputil.NewSingleHostReverseProxy(emulator))
-	mux.HandleFunc("POST /v1/namespaces/{namespace}/artifact-operations", func(w http.ResponseWriter, r *http.Request) {
-		var asked struct {
-			Spec struct {
-				Name string `json:"artifact_name"`
-			} `json:"spec"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		time.Sleep(admissionLatency)
-		var a answer
-		a.Response.Result = "ARTIFACT_OPERATION_RESULT_SUCCESS"
-		s := &a.Response.Signature.Spec
-		s.Name, s.Digest, _ = strings.Cut(asked.Spec.Name, "@")
-		s.Timestamp, s.Provenance = time.Now().UTC(), endortest.GitHubClaims("acme", "api", "refs/heads/main")
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(a)
-	})
-	server := httptest.NewServer(mux)
+	server := httptest.NewServer(endortest.Vouch(httputil.NewSingleHostReverseProxy(emulator),
+		endortest.GitHubClaims("acme", "api", "refs/heads/main"), admissionLatency))
 	b.Cleanup(server.Close)
 	return server.URL
 }
