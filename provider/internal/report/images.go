@@ -8,8 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Image is an image that an object has a cluster run or mount.
-type Image struct {
+// ImageUse is an image that an object has a cluster run or mount, and where it
+// stands in the object.
+type ImageUse struct {
 	// List is where it stands: containers, initContainers, ephemeralContainers
 	// or volumes.
 	List string
@@ -40,15 +41,15 @@ func RunsImages(object *unstructured.Unstructured) bool {
 	return ok
 }
 
-// Images lists the images of a Pod or of a workload, in the order in which they
+// ImageUses lists the images of a Pod or of a workload, in the order in which they
 // are written; none for objects of other kinds.
-func Images(object *unstructured.Unstructured) []Image {
+func ImageUses(object *unstructured.Unstructured) []ImageUse {
 	path, ok := podSpecs[object.GetKind()]
 	if !ok {
 		return nil
 	}
 	spec, _, _ := unstructured.NestedMap(object.Object, path...)
-	var images []Image
+	var images []ImageUse
 	for _, list := range []string{"initContainers", "containers", "ephemeralContainers", "volumes"} {
 		entries, _, _ := unstructured.NestedSlice(spec, list)
 		for _, entry := range entries {
@@ -60,10 +61,10 @@ func Images(object *unstructured.Unstructured) []Image {
 	return images
 }
 
-func imageOf(list string, entry any) (Image, bool) {
+func imageOf(list string, entry any) (ImageUse, bool) {
 	fields, ok := entry.(map[string]any)
 	if !ok {
-		return Image{}, false
+		return ImageUse{}, false
 	}
 	path := []string{"image"}
 	if list == "volumes" {
@@ -72,5 +73,5 @@ func imageOf(list string, entry any) (Image, bool) {
 	reference, ok, _ := unstructured.NestedString(fields, path...)
 	name, _, _ := unstructured.NestedString(fields, "name")
 	// A container without an image is still one that a policy has to judge.
-	return Image{List: list, Name: name, Reference: reference}, ok || list != "volumes"
+	return ImageUse{List: list, Name: name, Reference: reference}, ok || list != "volumes"
 }

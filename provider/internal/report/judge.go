@@ -109,7 +109,7 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 	base := Row{Namespace: object.GetNamespace(), Kind: object.GetKind(), Object: object.GetName(), Decision: Admitted}
 	var list []Row
 	told := make([]bool, len(violations))
-	for _, image := range Images(object) {
+	for _, image := range ImageUses(object) {
 		row := base
 		row.List, row.Container, row.Image = image.List, image.Name, image.Reference
 		for i, v := range violations {
@@ -138,9 +138,9 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 
 // isAbout compares name and image: details do not say in which list an image
 // stands, and two containers of one name and image share one verdict.
-func isAbout(v engine.Violation, image Image) bool {
+func isAbout(v engine.Violation, image ImageUse) bool {
 	return v.Details["container"] == cut(image.Name, 253) && v.Details["image"] == cut(image.Reference, 512) &&
-		image != (Image{List: image.List})
+		image != (ImageUse{List: image.List})
 }
 
 // cut is how details of the shipped policy keep long names: so many characters.

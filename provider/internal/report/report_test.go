@@ -33,7 +33,7 @@ const podSpec = `{
 
 func TestImagesOfEveryKind(t *testing.T) {
 	t.Parallel()
-	want := []Image{
+	want := []ImageUse{
 		{"initContainers", "i", "init"}, {"containers", "c", "main"}, {"containers", "empty", ""},
 		{"ephemeralContainers", "e", "debug"}, {"volumes", "v", "vol"},
 	}
@@ -43,14 +43,14 @@ func TestImagesOfEveryKind(t *testing.T) {
 			yaml += strings.Repeat("  ", i) + key + ":\n"
 		}
 		yaml += strings.Repeat("  ", len(path)) + strings.ReplaceAll(podSpec, "\n", "\n"+strings.Repeat("  ", len(path)))
-		if diff := cmp.Diff(want, Images(object(t, yaml))); diff != "" {
+		if diff := cmp.Diff(want, ImageUses(object(t, yaml))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", kind, diff)
 		}
 	}
-	if got := Images(object(t, "apiVersion: v1\nkind: ConfigMap\nspec: "+strings.ReplaceAll(podSpec, "\n", "\n  "))); got != nil {
+	if got := ImageUses(object(t, "apiVersion: v1\nkind: ConfigMap\nspec: "+strings.ReplaceAll(podSpec, "\n", "\n  "))); got != nil {
 		t.Errorf("a ConfigMap has images %v", got)
 	}
-	if got := Images(object(t, "apiVersion: v1\nkind: Pod\nspec: {containers: [x, null], volumes: 3}")); len(got) != 0 {
+	if got := ImageUses(object(t, "apiVersion: v1\nkind: Pod\nspec: {containers: [x, null], volumes: 3}")); len(got) != 0 {
 		t.Errorf("a broken Pod has images %v", got)
 	}
 }
