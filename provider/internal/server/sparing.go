@@ -6,19 +6,20 @@ package server
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// sparing writes at most a line a second, after the first ten, and with it how
-// many it left out. It is for what strangers bring about: whoever reaches the
-// port can have a line written for each connection.
+// sparing writes at most one TLS handshake that failed a second, after the first
+// ten, and with it how many it left out: whoever reaches the port can have as
+// many fail as they like. All else it writes.
 type sparing struct {
 	slog.Handler
 	limiter *rate.Limiter
-	left    *atomic.Int64 // lines out since the last one written
+	left    *atomic.Int64 // out since the last one written
 }
 
 func newSparing(h slog.Handler) sparing {
@@ -26,6 +27,9 @@ func newSparing(h slog.Handler) sparing {
 }
 
 func (s sparing) Handle(ctx context.Context, record slog.Record) error {
+	if !strings.HasPrefix(record.Message, "http: TLS handshake error ") {
+		return s.Handler.Handle(ctx, record)
+	}
 	if !s.limiter.Allow() {
 		s.left.Add(1)
 		return nil
