@@ -148,7 +148,7 @@ test-reproducible: need-go ## Build the provider twice, with empty build caches 
 
 .PHONY: conformance-live
 conformance-live: need-go ## What is assumed of Endor Labs, asked of the real API with your ENDOR_* credentials
-	@go run ./provider/internal/conformance
+	@mkdir -p bin && go build -o bin/conformance ./provider/internal/conformance && exec bin/conformance
 
 ##@ Measure
 
