@@ -142,7 +142,7 @@ test-release: need-go ## Archives, checksums, bills of materials, krew's manifes
 
 .PHONY: test-reproducible
 test-reproducible: need-go ## Build the provider twice, with empty build caches and in other folders, and compare the bytes
-	go -C scripts/release test -count=1 -v -tags=grpcnotrace,reproducible -run '^TestTheProviderIsReproducible$$' .
+	go -C scripts/release test -count=1 -v -timeout 30m -tags=grpcnotrace,reproducible -run '^TestTheProviderIsReproducible$$' .
 
 ##@ Against the real API
 
