@@ -79,7 +79,7 @@ var signing = []check{
 	},
 	{
 		id: "claims", assumption: "Each of the nine claims is compared", source: fromReference, expected: mismatch + " for each", signs: true,
-		otherwise: "DANGEROUS: a constraint with such a claim admits what others signed. Do not rely on it, and please report it.",
+		otherwise: "SUCCESS is DANGEROUS: a constraint with such a claim admits what others signed; do not rely on it, and please report it. Any other result is refused, under another code.",
 		look: func(ctx context.Context, w *world) (string, bool, error) {
 			return tries(ctx, w, func(yield func(string, question.Claims)) {
 				for name := range w.branch.All() {
@@ -90,7 +90,7 @@ var signing = []check{
 	},
 	{
 		id: "patterns", assumption: "Claims are compared by the letter: no glob, no regular expression, no prefix, no case", source: inferred, expected: mismatch + " for each", signs: true,
-		otherwise: "DANGEROUS: claims without * in a constraint admit more than they say. Please report it.",
+		otherwise: "SUCCESS is DANGEROUS: claims without * in a constraint admit more than they say; please report it. Any other result is refused, under another code.",
 		look: func(ctx context.Context, w *world) (string, bool, error) {
 			return tries(ctx, w, func(yield func(string, question.Claims)) {
 				for _, ref := range []string{"refs/heads/*", "refs/heads/.*", "^refs/heads/main$", "refs/heads/", "REFS/HEADS/MAIN", "*"} {
@@ -114,7 +114,7 @@ var signing = []check{
 	},
 	{
 		id: "other-digest", assumption: "Another digest under the same name is not signed", source: fromReference, expected: "NO_SIGNATURE", signs: true,
-		otherwise: "Unless it is NO_ARTIFACT: DANGEROUS, a signature counts for images that it is not about. Please report it.",
+		otherwise: "SUCCESS is DANGEROUS: a signature counts for images that it is not about; please report it. Any other result is refused, under another code.",
 		look: expect("NO_SIGNATURE", func(ctx context.Context, w *world) (reply, error) {
 			return w.verify(ctx, strings.Split(w.image, "@")[0]+"@"+digestOf("other "+w.random), w.branch)
 		}),
@@ -143,7 +143,7 @@ var signing = []check{
 	},
 	{
 		id: "revoked", assumption: "What is revoked is no success, although another signature stands", source: fromReference, expected: "not " + success, signs: true,
-		otherwise: "DANGEROUS: a revoked image is still admitted. Please report it.",
+		otherwise: "SUCCESS is DANGEROUS: a revoked image is still admitted; please report it.",
 		look: func(ctx context.Context, w *world) (string, bool, error) {
 			if _, err := w.revoke(ctx, w.branch); err != nil {
 				return "", false, err
@@ -159,7 +159,7 @@ var signing = []check{
 	},
 	{
 		id: "all-revoked", assumption: "With all revoked the result says so", source: fromReference, expected: "REVOKED_SIGNATURE", signs: true,
-		otherwise: "Unless it is SUCCESS, which would be DANGEROUS: refused under another code than REVOKED.",
+		otherwise: "SUCCESS is DANGEROUS: a revoked image is still admitted; please report it. Any other result is refused, under another code than REVOKED.",
 		look: expect("REVOKED_SIGNATURE", func(ctx context.Context, w *world) (reply, error) {
 			if _, err := w.revoke(ctx, w.tag); err != nil {
 				return reply{}, err
