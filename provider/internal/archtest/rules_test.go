@@ -57,7 +57,7 @@ var layers = []rule{
 	only("endorctl", "config"),
 	only("answers", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
-	only("report", "engine", "question", "verify"),
+	only("report", "engine", "printable", "question", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),
