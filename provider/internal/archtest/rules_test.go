@@ -56,6 +56,7 @@ var layers = []rule{
 	only("upstream", "config", "endor", "imageref", "question", "verify"),
 	only("endorctl", "config"),
 	only("answers", "question", "verify"),
+	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
