@@ -58,7 +58,7 @@ var layers = []rule{
 	only("answers", "question", "verify"),
 	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
-	only("report", "engine", "printable", "question", "verify"),
+	only("report", "engine", "question", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),
