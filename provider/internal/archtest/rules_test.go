@@ -54,6 +54,7 @@ var layers = []rule{
 	only("sharedcache", "question", "verify"),
 	only("externaldata", "printable", "question", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
+	only("render", "printable", "question", "report", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),

@@ -26,9 +26,14 @@ var digest = regexp.MustCompile(`@sha256:([0-9a-f]{8})[0-9a-f]{56}$`)
 // glance, and no more of its name than fits a table.
 func ShortImage(image string) string {
 	image = digest.ReplaceAllString(image, "@sha256:$1…")
-	letters := []rune(image)
+	return Shorten(image)
+}
+
+// Shorten leaves out the middle of what is longer than a cell of a table.
+func Shorten(s string) string {
+	letters := []rune(s)
 	if len(letters) <= 100 {
-		return image
+		return s
 	}
 	return string(letters[:70]) + "…" + string(letters[len(letters)-27:])
 }
