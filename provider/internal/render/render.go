@@ -39,6 +39,9 @@ var formats = []format{
 	{"wide", writeWide},
 	{"json", writeJSON},
 	{"yaml", writeYAML},
+	{"csv", writeCSV},
+	{"markdown", writeMarkdown},
+	{"policyreport", writePolicyReports},
 }
 
 // Formats are the names of all forms. The first is for terminals.
