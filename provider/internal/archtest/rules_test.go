@@ -53,6 +53,11 @@ var layers = []rule{
 	only("verify", "endor", "imageref", "printable", "question"),
 	only("sharedcache", "question", "verify"),
 	only("externaldata", "printable", "question", "verify"),
+	only("upstream", "config", "endor", "imageref", "question", "verify"),
+	only("endorctl", "config"),
+	only("answers", "question", "verify"),
+	only("findings", "printable", "question", "verify"),
+	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
 	only("render", "printable", "question", "report", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
