@@ -59,7 +59,7 @@ var layers = []rule{
 	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
-	only("render", "printable", "question", "report", "verify"),
+	only("render", "findings", "printable", "question", "report", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),

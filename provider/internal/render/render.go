@@ -41,6 +41,8 @@ var formats = []format{
 	{"yaml", writeYAML},
 	{"csv", writeCSV},
 	{"markdown", writeMarkdown},
+	{"junit", writeJUnit},
+	{"sarif", writeSARIF},
 	{"policyreport", writePolicyReports},
 }
 
