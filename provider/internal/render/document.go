@@ -58,18 +58,20 @@ func describe(r *report.Report, wide bool, limit int) document {
 		d.grids = append(d.grids, kindsGrid(r))
 	}
 	d.grids = slices.DeleteFunc(d.grids, func(g grid) bool { return len(g.rows) == 0 })
-	if !wide {
-		d.shorten()
+	if wide {
+		d.shorten(250)
+	} else {
+		d.shorten(100)
 	}
 	return d
 }
 
 // shorten keeps one long name from making a column too wide to read.
-func (d document) shorten() {
+func (d document) shorten(limit int) {
 	for _, g := range d.grids {
 		for _, row := range g.rows {
 			for i := range row {
-				row[i] = printable.Shorten(row[i])
+				row[i] = printable.Shorten(row[i], limit)
 			}
 		}
 	}

@@ -43,6 +43,7 @@ var formats = []format{
 	{"markdown", writeMarkdown},
 	{"junit", writeJUnit},
 	{"sarif", writeSARIF},
+	{"html", writeHTML},
 	{"policyreport", writePolicyReports},
 }
 

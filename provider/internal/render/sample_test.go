@@ -15,8 +15,8 @@ import (
 
 var made = time.Date(2026, 11, 27, 6, 30, 0, 0, time.UTC)
 
-// sha256 is a digest that differs for each n.
-func sha256(n int) string {
+// digestOf is a digest that differs for each n.
+func digestOf(n int) string {
 	return fmt.Sprintf("sha256:%08x%s", uint32(n)*2654435761, strings.Repeat(fmt.Sprintf("%02x", n%256), 28))
 }
 
@@ -34,7 +34,7 @@ const (
 // become of it.
 func image(n int, name string, code verify.Code, next report.Decision, places ...report.Place) report.Image {
 	i := report.Image{
-		Image: name + "@" + sha256(n), Digest: sha256(n), Code: string(code), Class: code.Class(), NextRollout: next,
+		Image: name + "@" + digestOf(n), Digest: digestOf(n), Code: string(code), Class: code.Class(), NextRollout: next,
 		Places: places, Sources: []report.Source{report.SourceEvaluation},
 	}
 	constraint, action := production, "deny"
@@ -94,7 +94,7 @@ func sample() *report.Report {
 			Message: `[NO_DIGEST] container "storefront": docker.io/library/nginx:1.27 has no digest. Write name@sha256:DIGEST.`,
 			Sources: []report.Source{report.SourceEvaluation, report.SourceStatus},
 		}},
-		Running: []report.RunningDigest{{Digest: sha256(90), Pods: 4}, {Digest: sha256(91), Pods: 2}},
+		Running: []report.RunningDigest{{Digest: digestOf(90), Pods: 4}, {Digest: digestOf(91), Pods: 2}},
 	}
 	for k := range tag.Places {
 		tag.Places[k].Next = report.Denied
@@ -171,9 +171,9 @@ func sample() *report.Report {
 		Changes: &report.Changes{
 			Since:        *daysAgo(1),
 			NewlyRevoked: []report.ImageChange{{Image: images[0].Image, Before: "VERIFIED", Now: "REVOKED"}},
-			NewlySigned:  []report.ImageChange{{Image: "ghcr.io/acme/session@" + sha256(24), Before: "NOT_SIGNED", Now: "VERIFIED"}},
+			NewlySigned:  []report.ImageChange{{Image: "ghcr.io/acme/session@" + digestOf(24), Before: "NOT_SIGNED", Now: "VERIFIED"}},
 			New:          []report.ImageChange{{Image: images[1].Image, Now: "NOT_SIGNED"}},
-			Gone:         []report.ImageChange{{Image: "ghcr.io/acme/session@" + sha256(77), Before: "NOT_SIGNED"}},
+			Gone:         []report.ImageChange{{Image: "ghcr.io/acme/session@" + digestOf(77), Before: "NOT_SIGNED"}},
 		},
 	}
 	for day := 9; day > 0; day-- {
