@@ -177,10 +177,9 @@ func sample() *report.Report {
 		},
 	}
 	for day := 9; day > 0; day-- {
-		rejected := 5 + day + day%3
-		r.History = append(r.History, report.Point{At: *daysAgo(day), Totals: report.Totals{
-			Images: 28, Verified: 20 - day, Rejected: rejected, Unavailable: day % 2, Unchecked: 28 - 20 + day - rejected - day%2 + day%3,
-		}})
+		t := report.Totals{Images: 29 - day/2, Rejected: 5 + day + day%3, Unavailable: day % 2, Unchecked: 2}
+		t.Verified = t.Images - t.Rejected - t.Unavailable - t.Unchecked
+		r.History = append(r.History, report.Point{At: *daysAgo(day), Totals: t})
 	}
 	sumUp(r)
 	return r
