@@ -214,9 +214,12 @@ func (b *tab) attribute(selector, name string) string {
 	return eval[string](b, "document.querySelector(`"+selector+"`).getAttribute('"+name+"') || ''")
 }
 
+// click moves the mouse to the middle of the first such element, and clicks.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(selector))
+	at := eval[[]float64](b, "((e) => { e.scrollIntoView({ block: 'center' }); const r = e.getBoundingClientRect();"+
+		"return [r.x + r.width / 2, r.y + r.height / 2]; })(document.querySelector(`"+selector+"`))")
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
 // press types keys on what has the focus.
@@ -238,10 +241,10 @@ func (b *tab) choose(selector, value string) {
 		evaluate(`document.querySelector('`+selector+`').dispatchEvent(new Event('change'))`))
 }
 
-// picture is all of the page as a PNG.
+// picture is what the window shows, as a PNG.
 func (b *tab) picture() []byte {
 	b.t.Helper()
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -284,7 +284,7 @@ func many(n int) *report.Report {
 			code, next = verify.NotSigned, report.Denied
 		}
 		namespace := fmt.Sprintf("team-%03d", k%300)
-		r.Images = append(r.Images, image(k, fmt.Sprintf("registry.example.com/%s/service-%05d", namespace, k), code, next,
+		r.Images = append(r.Images, judged(k, fmt.Sprintf("registry.example.com/%s/service-%05d", namespace, k), code, next,
 			place(namespace, "Deployment", fmt.Sprintf("service-%05d", k), k%7+1, namespace)))
 	}
 	sumUp(r)
