@@ -58,7 +58,8 @@ var layers = []rule{
 	only("answers", "question", "verify"),
 	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
-	only("report", "engine", "question", "verify"),
+	only("report", "engine", "printable", "question", "verify"),
+	only("render", "findings", "printable", "question", "report", "verify"),
 	// What follows is for tests, the demo and what asks the real API. Packages that
 	// hold only tests may import what they like.
 	only("testbed", "certs"),
