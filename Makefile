@@ -165,6 +165,7 @@ bench: need-go ## The provider beside a handler that does nothing, the policy be
 	else echo "No redis-server: what other replicas left in a Redis is not measured. apt-get install redis-server" >&2; fi; \
 	go test -tags=$$tags -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 1h ./provider/internal/bench/...
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/policytest/live
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/localprovider
 
 .PHONY: bench-check
 bench-check: need-go ## Fail if the provider became much slower than a handler that does nothing, or asks too often; seconds
