@@ -8,6 +8,7 @@ package render
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,13 +35,17 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-background-networking", true),
 	))
+	endBrowser = func() error { return chromedp.Cancel(ctx) } // and waits for the process
 	return ctx, chromedp.Do(ctx)
 })
 
+var endBrowser = func() error { return nil }
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if ctx, err := browser(); err == nil {
-		_ = chromedp.Cancel(ctx) // ends the process, and waits for it
+	if err := endBrowser(); err != nil {
+		fmt.Fprintln(os.Stderr, "end Chromium:", err)
+		code = 1
 	}
 	os.Exit(code)
 }
