@@ -54,6 +54,8 @@ var layers = []rule{
 	only("sharedcache", "question", "verify"),
 	only("externaldata", "printable", "question", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
+	alone("gatekeeper"),
+	alone("inventory"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),
