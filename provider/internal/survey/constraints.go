@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -114,11 +115,14 @@ func (s *survey) choose() error {
 	return nil
 }
 
+// providerName is what the policy takes for the name of a provider.
+var providerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+
 // redirected is the constraint with the provider of this evaluation. What is no
 // name stays as it is, for the policy to refuse.
 func (s *survey) redirected(c *constraint) *unstructured.Unstructured {
 	name, ok, err := unstructured.NestedString(c.object.Object, "spec", "parameters", "provider")
-	if !ok || err != nil || name == "" || name == s.Evaluation.Provider {
+	if !ok || err != nil || !providerName.MatchString(name) || name == s.Evaluation.Provider {
 		return c.object
 	}
 	s.note(report.LevelInfo, "%s asks the provider %s; what it refuses was found with the settings of this program", c.name(), name)
