@@ -214,7 +214,10 @@ func (j *judge) judge(ctx context.Context, object *unstructured.Unstructured) *j
 			result.failure = err
 			return result
 		}
-		result.findings = append(result.findings, j.onlyAudited(violations, result)...)
+		for _, f := range j.onlyAudited(violations, result) {
+			result.decision = report.Worst(result.decision, f.decision)
+			result.findings = append(result.findings, f)
+		}
 	}
 	return result
 }
