@@ -52,6 +52,8 @@ type stage struct {
 	*inventorytest.Server
 	emulator *endortest.Server
 	config   survey.Config
+
+	timeout time.Duration // of a question to Endor Labs; default its client's
 }
 
 // newStage has Gatekeeper installed, with the shipped template. Images that
@@ -120,7 +122,7 @@ func (s *stage) constrain(t testing.TB, name, fields string) {
 func (s *stage) evaluate(t testing.TB) *localprovider.Provider {
 	t.Helper()
 	client, err := endor.New(endor.Config{
-		BaseURL: s.emulator.URL, Credentials: endor.Credentials{Key: s.emulator.APIKey, Secret: s.emulator.APISecret}, Timeout: time.Second,
+		BaseURL: s.emulator.URL, Credentials: endor.Credentials{Key: s.emulator.APIKey, Secret: s.emulator.APISecret}, Timeout: s.timeout,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -191,3 +193,5 @@ func uid(o *unstructured.Unstructured) types.UID {
 }
 
 var templateGVK = schema.GroupVersionKind{Group: "templates.gatekeeper.sh", Version: "v1", Kind: "ConstraintTemplate"}
+
+var constraintGVK = schema.GroupVersionKind{Group: "constraints.gatekeeper.sh", Version: "v1beta1", Kind: policies.Kind}

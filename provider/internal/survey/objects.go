@@ -34,7 +34,9 @@ func (s *survey) readObjects(ctx context.Context) {
 				return err
 			}
 			n += len(items)
-			s.Progress(kind.Kind, len(items))
+			if len(items) > 0 {
+				s.Progress(kind.Kind, len(items))
+			}
 			return nil
 		})
 		if n > 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -84,6 +85,7 @@ func TestAnOutageIsToldThoughNoConstraintFailsOnIt(t *testing.T) {
 	s := newStage(t, "signed")
 	s.constrain(t, "deny", "parameters: {namespace: NAMESPACE, signers: [{sourceRepository: acme/app}], failOn: [rejected]}")
 	s.Put(s.object(t, pod("shop", "p", "", ref("signed"))), s.object(t, pod("shop", "q", "", "nginx")))
+	s.timeout = 200 * time.Millisecond
 	s.evaluate(t)
 	s.emulator.Close()
 	s.config.Readiness = true
