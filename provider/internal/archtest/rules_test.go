@@ -56,10 +56,14 @@ var layers = []rule{
 	only("upstream", "config", "endor", "imageref", "question", "verify"),
 	only("endorctl", "config"),
 	only("answers", "question", "verify"),
+	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
 	alone("gatekeeper"),
 	alone("inventory"),
+	alone("inventory/inventorytest"),
+	only("survey", "engine", "gatekeeper", "imageref", "inventory", "report", "verify"),
+	only("render", "findings", "printable", "question", "report", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),
