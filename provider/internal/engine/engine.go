@@ -68,8 +68,8 @@ type Engine struct {
 // New makes an engine without templates. ctx bounds the life of its response
 // cache.
 func New(ctx context.Context, cfg Config) (*Engine, error) {
-	// Without a logger controller-runtime prints the stack of whoever is first to
-	// log after half a minute. It has nothing to say here.
+	// Gatekeeper's packages log to nobody, and after half a minute would say so
+	// with a stack trace on stderr.
 	log.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
 	if err := apis.AddToScheme(scheme); err != nil {

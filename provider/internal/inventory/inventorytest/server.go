@@ -288,7 +288,7 @@ func (s *Server) apply(w http.ResponseWriter, req *http.Request, r *resource, t 
 		return
 	}
 	s.put(r, o)
-	answer(w, http.StatusOK, raw)
+	answer(w, http.StatusOK, json.RawMessage(raw))
 }
 
 // list serves a page. The token is where the next one begins.
@@ -339,7 +339,7 @@ func (s *Server) list(w http.ResponseWriter, req *http.Request, r *resource, t t
 	answer(w, http.StatusOK, body)
 }
 
-// shown is an object as a list has it: those of built-in kinds are without kind.
+// shown is an object as a list has it: whole, or its metadata.
 func shown(raw json.RawMessage, metadataOnly bool) json.RawMessage {
 	if !metadataOnly {
 		return raw
