@@ -50,6 +50,9 @@ func otherDigest(image, id string) string {
 	if _, rest, ok := strings.Cut(id, "://"); ok {
 		id = rest // docker-pullable://
 	}
+	if id == image {
+		return "" // mostly
+	}
 	runs, err := reference.ParseNormalizedNamed(id)
 	if err != nil {
 		return ""
