@@ -30,6 +30,9 @@ const (
 	internal = module + "provider/internal/"
 	programs = module + "provider/cmd/"
 
+	// policies hold the shipped template, beside internal packages and not below.
+	policies = "policies"
+
 	server   = programs + "endor-gatekeeper-provider"
 	plugin   = programs + "kubectl-endor"
 	emulator = programs + "endor-emulator"
@@ -59,6 +62,10 @@ var layers = []rule{
 	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
+	alone("gatekeeper"),
+	alone("inventory"),
+	alone("inventory/inventorytest"),
+	only("survey", "engine", "gatekeeper", "imageref", "inventory", policies, "report", "verify"),
 	only("render", "findings", "printable", "question", "report", "verify"),
 	// What follows is for tests, the demo and what asks the real API. Packages that
 	// hold only tests may import what they like.
@@ -139,6 +146,9 @@ func only(name string, others ...string) rule {
 	paths := make([]string, len(others))
 	for i, other := range others {
 		paths[i] = internal + other
+		if other == policies {
+			paths[i] = module + other
+		}
 	}
 	return rule{
 		says:   name + " imports nothing of ours but " + strings.Join(others, ", ") + ".",
