@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
@@ -49,9 +48,8 @@ type provider struct {
 // build puts the program together. Its error lists everything that is wrong
 // with what the settings name: files, addresses, credentials.
 func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
-	p := &provider{cfg: cfg, log: newLogger(cfg, stderr), registry: prometheus.NewRegistry()}
-	p.metrics = prometheus.WrapRegistererWithPrefix("endor_gatekeeper_provider_", p.registry)
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p := &provider{cfg: cfg, log: newLogger(cfg, stderr)}
+	p.newMetrics()
 
 	resolver, resolverErr := newResolver(cfg)
 	err := errors.Join(p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
@@ -206,7 +204,7 @@ func (p *provider) run(ctx context.Context) error {
 		return server.Run(ctx, server.Config{
 			Listener: tls.NewListener(main, p.identity.tls), Handler: p.handler,
 			OpsListener: ops, Readiness: &p.readiness, Gatherer: p.registry,
-			DrainDelay: p.cfg.DrainDelay, Log: p.log,
+			DrainDelay: p.cfg.DrainDelay, Log: p.log, Registerer: p.metrics,
 		})
 	})
 	for _, run := range p.identity.run {

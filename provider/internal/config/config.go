@@ -58,6 +58,7 @@ type Serve struct {
 	AllowedEndorNamespaces []string
 	EndorAPIKeyFile        string
 	EndorAPISecretFile     string
+	EndorAPIKeyExpiry      Date
 	CertificateOIDCIssuer  string
 
 	// Of the environment alone.
@@ -136,6 +137,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.AllowedEndorNamespaces, "allowed-endor-namespaces", nil, "Endor `namespaces` that constraints may name besides --endor-namespace; default: any")
 	fs.StringVar(&c.EndorAPIKeyFile, "endor-api-key-file", "", "`file` with the Endor Labs API key, read again for each token")
 	fs.StringVar(&c.EndorAPISecretFile, "endor-api-secret-file", "", "`file` with the secret of the API key, read again for each token")
+	fs.Var(&c.EndorAPIKeyExpiry, "endor-api-key-expiry", "when the API key expires, such as 2027-03-31: a metric, for an alert; Endor Labs does not tell")
 	fs.StringVar(&c.CertificateOIDCIssuer, "certificate-oidc-issuer", "https://token.actions.githubusercontent.com", "OIDC `issuer` of signers that name none")
 
 	fs.StringVar(&c.ImageNames, "image-names", AsWritten, "`how` names are looked up at Endor Labs: as-written, or canonical (nginx as docker.io/library/nginx)")

@@ -82,6 +82,7 @@ type Client struct {
 	now       func() time.Time
 	transport *http.Transport
 	http      *http.Client // makes one attempt
+	metrics   *metrics
 	tokens    *tokens
 }
 
@@ -106,9 +107,11 @@ func New(cfg Config) (*Client, error) {
 		timeout:   cfg.Timeout,
 		now:       cfg.Now,
 		transport: newTransport(cfg),
+		metrics:   newMetrics(cfg.Registerer),
 	}
-	c.http = newHTTPClient(cfg, c.transport)
+	c.http = newHTTPClient(cfg, c.metrics, c.transport)
 	c.tokens = &tokens{credentials: cfg.Credentials, exchange: c.exchange, now: cfg.Now, timeout: cfg.Timeout}
+	c.tokens.register(cfg.Registerer)
 	return c, nil
 }
 

@@ -60,6 +60,9 @@ type Config struct {
 	DrainDelay time.Duration
 
 	Log *slog.Logger
+
+	// Registerer takes the server's metrics; nil means nobody reads them.
+	Registerer prometheus.Registerer
 }
 
 // Run serves until ctx ends, then drains, and returns nil. It closes both
@@ -68,6 +71,8 @@ func Run(ctx context.Context, cfg Config) error {
 	var draining atomic.Bool
 	main := newServer(cfg.Log, recycle{next: validateOnly(cfg.Handler), leave: draining.Load})
 	main.ConnContext = withAge
+	main.ErrorLog = newHandshakes(cfg.Log, cfg.Registerer).errorLog()
+	cfg.Readiness.register(cfg.Registerer)
 	ops := newServer(cfg.Log, opsHandler(cfg.Readiness, cfg.Gatherer))
 
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))

@@ -53,7 +53,7 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 	f := promauto.With(cfg.Registerer)
 	d := &Desk{
 		budget: cfg.Budget, degradedWait: cfg.DegradedWait,
-		keys: newKeyReader(cfg.Resolver), cache: cache, shared: cfg.Shared, calls: calls, degraded: degraded,
+		keys: newKeyReader(cfg.Resolver, cfg.Registerer), cache: cache, shared: cfg.Shared, calls: calls, degraded: degraded,
 		verdicts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "verdicts_total",
 			Help: "Keys that were answered with a verdict, by code.",
@@ -76,6 +76,9 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 		if class := code.Class(); class == ClassVerified || class == ClassRejected {
 			d.verdicts.WithLabelValues(string(code))
 		}
+	}
+	for _, u := range Undecidable() {
+		d.undecided.WithLabelValues(string(u.Code), string(u.Cause))
 	}
 	return d
 }
