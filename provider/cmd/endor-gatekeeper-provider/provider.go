@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 
@@ -21,12 +22,14 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/decisionlog"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/sharedcache"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/tracing"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -41,37 +44,42 @@ type provider struct {
 	identity identity
 	client   *endor.Client
 	shared   *sharedcache.Cache // nil without --redis-url-file
+	tracing  *tracing.Tracing   // nil unless variables ask for it
+	decided  *decisionlog.Log   // nil with --decision-log=off
 	desk     *verify.Desk
-	handler  *externaldata.Handler
+	handler  http.Handler
 }
 
 // build puts the program together. Its error lists everything that is wrong
 // with what the settings name: files, addresses, credentials.
-func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
+func build(cfg *config.Serve, getenv func(string) string, stdout, stderr io.Writer) (*provider, error) {
 	p := &provider{cfg: cfg, log: newLogger(cfg, stderr)}
 	p.newMetrics()
 
 	resolver, resolverErr := newResolver(cfg)
-	err := errors.Join(p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
+	err := errors.Join(p.newTracing(getenv), p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
 	if err != nil {
 		return nil, err
 	}
 
+	if err := p.newDecisionLog(stdout, stderr); err != nil {
+		return nil, err
+	}
 	p.desk, err = verify.New(verify.NewEndor(p.client, nil), verify.Config{
 		Resolver: resolver, Budget: cfg.ResponseBudget, DegradedWait: cfg.DegradedWait,
 		UpstreamTimeout: cfg.UpstreamTimeout, Concurrency: cfg.UpstreamConcurrency,
 		Cache: verify.CacheConfig{
 			Size: cfg.CacheSize, TTL: cfg.CacheTTL, NegativeTTL: cfg.CacheNegativeTTL, StaleIfError: cfg.StaleIfError,
 		},
-		Shared: p.sharedVerdicts(), Log: p.log, Registerer: p.metrics,
+		Shared: p.sharedVerdicts(), Observe: p.observe(), Tracer: p.tracing.Tracer(), Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.handler = externaldata.NewHandler(externaldata.Config{
+	p.handler = p.tracing.Handler("/validate", externaldata.NewHandler(externaldata.Config{
 		Answerer: p.desk,
 		MaxKeys:  cfg.MaxKeys, MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: p.log, Registerer: p.metrics,
-	})
+	}))
 	return p, nil
 }
 
@@ -96,6 +104,7 @@ func (p *provider) newClient() error {
 		Timeout:    p.cfg.UpstreamTimeout,
 		Rate:       rate.NewLimiter(rate.Limit(p.cfg.UpstreamQPS), max(p.cfg.UpstreamConcurrency, 1)),
 		UserAgent:  program + "/" + buildinfo.Read().Version,
+		Tracer:     p.tracing.Tracer(),
 		Registerer: p.metrics,
 	})
 	p.client = client
@@ -134,7 +143,7 @@ func (p *provider) newSharedCache() error {
 		return fmt.Errorf("--redis-hmac-key-file: %s: %w", p.cfg.RedisHMACKeyFile, err)
 	}
 	p.shared, err = sharedcache.New(sharedcache.Config{
-		URL: strings.TrimSpace(string(url)), Keys: keys, Origin: p.client.BaseURL(), RootCAs: roots, Registerer: p.metrics, Log: p.log,
+		URL: strings.TrimSpace(string(url)), Keys: keys, Origin: p.client.BaseURL(), RootCAs: roots, Tracer: p.tracing.Tracer(), Registerer: p.metrics, Log: p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("--redis-url-file: %s: %w", p.cfg.RedisURLFile, err)
@@ -245,4 +254,5 @@ func (p *provider) tokenAttempted(ctx context.Context) func(error) {
 func (p *provider) close() {
 	p.desk.Close()
 	p.client.Close()
+	p.closeObservers()
 }

@@ -50,9 +50,11 @@ var layers = []rule{
 	only("question", "imageref"),
 	only("endor", "imageref", "printable", "question"),
 	alone("endor/endortest"),
+	alone("tracing"),
 	only("verify", "endor", "imageref", "printable", "question"),
 	only("sharedcache", "question", "verify"),
 	only("externaldata", "printable", "question", "verify"),
+	only("decisionlog", "printable", "question", "verify"),
 	only("report", "engine", "question", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.

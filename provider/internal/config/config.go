@@ -87,6 +87,9 @@ type Serve struct {
 	MaxKeys      int
 	MaxBodyBytes ByteSize
 
+	DecisionLog       string
+	DecisionLogSample float64
+
 	LogLevel  slog.Level
 	LogFormat string
 }
@@ -99,12 +102,15 @@ const minKeys = 256
 // Kubernetes' limit for webhooks.
 const maxBudget = 25 * time.Second
 
-// The values of --image-names and --log-format.
+// The values of --image-names, --log-format and, besides a file, --decision-log.
 const (
 	AsWritten = "as-written"
 	Canonical = "canonical"
 	JSON      = "json"
 	Text      = "text"
+	Off       = "off"
+	Stdout    = "stdout"
+	Stderr    = "stderr"
 )
 
 // Bind declares the flags, with their defaults.
@@ -161,6 +167,9 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.IntVar(&c.MaxKeys, "max-keys", minKeys, "distinct keys of one request, at least 256")
 	c.MaxBodyBytes = 4 << 20
 	fs.Var(&c.MaxBodyBytes, "max-body-bytes", "size of a request's body: bytes, or with KiB or MiB")
+
+	fs.StringVar(&c.DecisionLog, "decision-log", Stdout, "`where` each decision is written as a line of JSON: off, stdout, stderr, or a file, which may be rotated")
+	fs.Float64Var(&c.DecisionLogSample, "decision-log-sample", 0, "`share` of decisions kept from an earlier question that are written too, 0 to 1")
 
 	fs.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "`level`: debug, info, warn, error")
 	fs.StringVar(&c.LogFormat, "log-format", JSON, "`format`: json, text")
@@ -244,6 +253,8 @@ func (c *Serve) Validate() error {
 	refuse(c.MaxKeys < minKeys, "max-keys", "it must be at least 256, which is what the policy may send")
 	refuse(c.MaxBodyBytes < 1<<10, "max-body-bytes", "it must be at least 1KiB")
 	refuse(c.ImageNames != AsWritten && c.ImageNames != Canonical, "image-names", "it is as-written or canonical")
+	refuse(c.DecisionLog == "", "decision-log", "it is off, stdout, stderr or a file")
+	refuse(!(c.DecisionLogSample >= 0 && c.DecisionLogSample <= 1), "decision-log-sample", "it is a share, from 0 to 1")
 	refuse(c.LogFormat != JSON && c.LogFormat != Text, "log-format", "it is json or text")
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)

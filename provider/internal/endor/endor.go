@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 )
 
@@ -66,6 +67,9 @@ type Config struct {
 
 	// UserAgent names the program; default "endor-gatekeeper-provider".
 	UserAgent string
+
+	// Tracer makes a span of each attempt; nil means that none are made.
+	Tracer trace.Tracer
 
 	// Registerer takes the client's metrics; nil means nobody reads them.
 	Registerer prometheus.Registerer

@@ -23,6 +23,7 @@ func (rt rateLimited) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	err := rt.limiter.Wait(req.Context())
 	rt.waited.Observe(time.Since(start).Seconds())
+	since(req.Context(), start, ratePhase)
 	if err != nil {
 		// The wait would outlast the deadline, or the caller left. This is no
 		// failure of the API, and trying again would only wait again.

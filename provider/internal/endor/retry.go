@@ -25,10 +25,13 @@ const (
 )
 
 // newHTTPClient stacks what belongs to every attempt. The innermost comes
-// first: transport, metrics, reading the body, rate.
+// first: transport, metrics, reading the body, spans, rate.
 func newHTTPClient(cfg Config, m *metrics, transport http.RoundTripper) *http.Client {
 	var rt http.RoundTripper = measured{next: transport, metrics: m}
 	rt = readBody{next: rt}
+	if cfg.Tracer != nil {
+		rt = traced{next: rt, tracer: cfg.Tracer}
+	}
 	if cfg.Rate != nil {
 		rt = rateLimited{next: rt, limiter: cfg.Rate, waited: m.waited}
 	}

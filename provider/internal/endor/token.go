@@ -102,7 +102,8 @@ func (t *tokens) renewed(ctx context.Context) (token, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 		defer cancel()
 		defer t.news.forget()
-		return t.attempt(t.news.follow(ctx))
+		// Whoever waits counts the whole of it as waiting for a token.
+		return t.attempt(WithTimings(t.news.follow(ctx), nil))
 	})
 	for {
 		latest, changed := t.news.read()

@@ -166,6 +166,7 @@ func (c *Cache) Verify(ctx context.Context, q question.Question) (Verdict, error
 	e, live := c.get(id)
 	// Somebody may have heard the answer since the caller peeked.
 	if live && (!requestOf(ctx).refresh || c.cfg.Now().Before(e.refreshFrom())) {
+		trailOf(ctx).wasKept()
 		return e.verdict(), nil
 	}
 	v, err := c.next.Verify(ctx, q)
