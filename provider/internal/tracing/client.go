@@ -113,7 +113,8 @@ func (c *client) encode(spans []*tracepb.ResourceSpans) ([]byte, error) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	_, err = w.Write(raw)
-	return b.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close())
+	return b.Bytes(), err
 }
 
 // withoutURL takes off the address that net/http puts in front, since it may hold
