@@ -50,12 +50,11 @@ func (s spans) key(ctx context.Context, q question.Question) (context.Context, t
 
 func endKey(span trace.Span, a *Answer) {
 	if span.IsRecording() {
-		span.SetAttributes(
-			attribute.String("endor.code", string(a.Code())), attribute.String("endor.source", string(a.Source)),
-			attribute.Bool("endor.background", a.Background),
-		)
+		span.SetAttributes(attribute.String("endor.code", string(a.Code())), attribute.Bool("endor.background", a.Background))
 		// A refusal is an answer; to have none is an error.
-		if a.Undecided != nil {
+		if a.Undecided == nil {
+			span.SetAttributes(attribute.String("endor.source", string(a.Source)))
+		} else {
 			span.SetAttributes(semconv.ErrorTypeKey.String(string(a.Undecided.Cause)))
 			span.SetStatus(codes.Error, string(a.Undecided.Cause))
 		}
