@@ -57,14 +57,11 @@ func build(cfg *config.Serve, getenv func(string) string, stdout, stderr io.Writ
 	p.newMetrics()
 
 	resolver, resolverErr := newResolver(cfg)
-	err := errors.Join(p.newTracing(getenv), p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
+	err := errors.Join(p.newTracing(getenv), p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache(), p.newDecisionLog(stdout, stderr))
 	if err != nil {
 		return nil, err
 	}
 
-	if err := p.newDecisionLog(stdout, stderr); err != nil {
-		return nil, err
-	}
 	p.desk, err = verify.New(verify.NewEndor(p.client, nil), verify.Config{
 		Resolver: resolver, Budget: cfg.ResponseBudget, DegradedWait: cfg.DegradedWait,
 		UpstreamTimeout: cfg.UpstreamTimeout, Concurrency: cfg.UpstreamConcurrency,

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,38 @@ func TestLines(t *testing.T) {
 		if !json.Valid([]byte(line)) || strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\n\r\u202e") {
 			t.Errorf("%q is no line of JSON", line)
 		}
+	}
+}
+
+func TestTheDocumentDescribesEveryFieldAndNoOther(t *testing.T) {
+	t.Parallel()
+	golden, err := os.ReadFile(filepath.Join("testdata", "lines.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "decision-log.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]bool{}
+	for line := range bytes.Lines(golden) {
+		var values map[string]any
+		if err := json.Unmarshal(line, &values); err != nil {
+			t.Fatal(err)
+		}
+		for field := range values {
+			fields[field] = true
+		}
+	}
+	described := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllSubmatch(document, -1) {
+		described[string(row[1])] = true
+	}
+	if diff := cmp.Diff(fields, described); diff != "" {
+		t.Errorf("fields of lines and of docs/decision-log.md (-lines +document):\n%s", diff)
+	}
+	if first, _, _ := bytes.Cut(golden, []byte("\n")); !bytes.Contains(document, first) {
+		t.Errorf("the example in docs/decision-log.md is not the first line:\n%s", first)
 	}
 }
 
