@@ -91,10 +91,8 @@ func New(cfg Config) *Log {
 
 // Observe queues a line about an answer if it deserves one.
 func (l *Log) Observe(ctx context.Context, a *verify.Answer) {
-	if a.Source == verify.FromMemory || a.Source == verify.FromRedis {
-		if l.cfg.Sample <= 0 || rand.Float64() >= l.cfg.Sample {
-			return
-		}
+	if isHit := a.Source == verify.FromMemory || a.Source == verify.FromRedis; isHit && !l.sampled() {
+		return
 	}
 	entry := newLine(a, l.cfg.Now())
 	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
@@ -112,6 +110,11 @@ func (l *Log) Observe(ctx context.Context, a *verify.Answer) {
 	default:
 		l.dropped.Inc()
 	}
+}
+
+// sampled says whether a hit is written.
+func (l *Log) sampled() bool {
+	return l.cfg.Sample > 0 && rand.Float64() < l.cfg.Sample //nolint:gosec // a sample has to be fair, not secret
 }
 
 // write is the writer. What is wrong with Out is said once, and again when it is

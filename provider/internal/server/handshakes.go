@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"log"
 	"log/slog"
 	"strings"
 
@@ -15,9 +14,9 @@ import (
 
 // handshakes counts the TLS handshakes that failed. net/http tells of them in its
 // log and nowhere else, and there in words; those of crypto/tls and of package
-// certs are what causes looks for.
+// certs are what causes looks for. It is the handler of that log.
 type handshakes struct {
-	log    *slog.Logger
+	slog.Handler
 	failed *prometheus.CounterVec
 }
 
@@ -45,8 +44,8 @@ var causes = []struct {
 	{"disconnected", []string{"EOF", "connection reset", "broken pipe", "use of closed"}},
 }
 
-func newHandshakes(log *slog.Logger, reg prometheus.Registerer) handshakes {
-	h := handshakes{log: log, failed: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+func newHandshakes(next slog.Handler, reg prometheus.Registerer) handshakes {
+	h := handshakes{Handler: next, failed: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "tls_handshake_failures_total",
 		Help: "TLS handshakes of clients that failed, by reason.",
 	}, []string{"reason"})}
@@ -57,16 +56,18 @@ func newHandshakes(log *slog.Logger, reg prometheus.Registerer) handshakes {
 	return h
 }
 
-// errorLog is an [http.Server]'s ErrorLog.
-func (h handshakes) errorLog() *log.Logger { return log.New(h, "", 0) }
+// Enabled is true: what is not logged is counted.
+func (handshakes) Enabled(context.Context, slog.Level) bool { return true }
 
-func (h handshakes) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if _, failure, ok := strings.Cut(text, "TLS handshake error from "); ok {
+// Handle counts, and logs what is to be logged.
+func (h handshakes) Handle(ctx context.Context, r slog.Record) error {
+	if _, failure, ok := strings.Cut(r.Message, "TLS handshake error from "); ok {
 		h.failed.WithLabelValues(causeOf(failure)).Inc()
 	}
-	h.log.LogAttrs(context.Background(), slog.LevelWarn, text)
-	return len(line), nil
+	if !h.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 func causeOf(failure string) string {

@@ -71,7 +71,7 @@ func Run(ctx context.Context, cfg Config) error {
 	var draining atomic.Bool
 	main := newServer(cfg.Log, recycle{next: validateOnly(cfg.Handler), leave: draining.Load})
 	main.ConnContext = withAge
-	main.ErrorLog = newHandshakes(cfg.Log, cfg.Registerer).errorLog()
+	main.ErrorLog = slog.NewLogLogger(newHandshakes(cfg.Log.Handler(), cfg.Registerer), slog.LevelWarn)
 	cfg.Readiness.register(cfg.Registerer)
 	ops := newServer(cfg.Log, opsHandler(cfg.Readiness, cfg.Gatherer))
 
