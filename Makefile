@@ -188,9 +188,13 @@ soak: build ## The program for SOAK (30m) with faults that come and go, every an
 
 ##@ Generate
 
+# docs/metrics.md is what the running program says, so a test writes it.
+METRICS := ^TestEveryMetricIsDocumented$$
+
 .PHONY: generate
-generate: need-go ## Make policies/library, the chart's README and schema, and the manifests of deploy/
+generate: need-go ## Make policies/library, docs/metrics.md, the chart's README and schema, and the manifests of deploy/
 	go run ./scripts/policygen
+	go test -count=1 -run '$(METRICS)' ./provider/cmd/endor-gatekeeper-provider -update
 	go -C scripts/chart run .
 
 .PHONY: pictures
@@ -202,6 +206,7 @@ pictures: need-go ## Write the pictures of docs/report.md, with Chromium; they d
 .PHONY: verify
 verify: need-go ## Fail if something generated, a go.mod or the format is out of date
 	go run ./scripts/policygen -check
+	go test -count=1 -run '$(METRICS)' ./provider/cmd/endor-gatekeeper-provider
 	go -C scripts/chart run . -check
 	go mod tidy -diff
 	go -C scripts/tools mod tidy -diff

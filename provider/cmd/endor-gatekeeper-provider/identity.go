@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -35,9 +36,11 @@ type identity struct {
 // are said by the settings themselves.
 func (p *provider) newIdentity() error {
 	b := identityBuilder{provider: p, reload: certs.Watch{Interval: p.cfg.ReloadInterval, Log: p.log, Registerer: p.metrics}}
+	b.registerFailures()
 	if err := errors.Join(b.connect(), b.server(), b.clients()); err != nil {
 		return err
 	}
+	b.registerExpiry()
 	if len(b.reload.Sources) > 0 {
 		b.run = append(b.run, b.reload.Run)
 	}
@@ -52,8 +55,12 @@ type identityBuilder struct {
 	pair      func() tls.Certificate
 	clientCAs func() *x509.CertPool // nil without client authentication
 
-	reload certs.Watch
-	run    []func(context.Context) error
+	reload   certs.Watch
+	run      []func(context.Context) error
+	failures *prometheus.CounterVec // of what the API server is needed for
+
+	// clientExpiry is when the last of clientCAs is over.
+	clientExpiry func() time.Time
 }
 
 func (b *identityBuilder) connect() error {
@@ -72,7 +79,7 @@ func (b *identityBuilder) server() error {
 	if b.cfg.ProviderName != "" && b.cluster != nil {
 		object = &cluster.ProviderObject{
 			Name: b.cfg.ProviderName, URL: b.cfg.ProviderURL, Timeout: b.cfg.ProviderTimeout, Owner: b.cfg.ProviderOwner,
-			Overlap: b.cfg.CAOverlap, Client: b.cluster, Log: b.log,
+			Overlap: b.cfg.CAOverlap, Client: b.cluster, Log: b.log, Failures: b.failures.WithLabelValues(providerObject),
 		}
 		b.run = append(b.run, object.Run)
 	}
@@ -103,7 +110,7 @@ func (b *identityBuilder) own(object *cluster.ProviderObject) func() tls.Certifi
 	namespace, name, _ := strings.Cut(b.cfg.TLSSecret, "/")
 	own := &cluster.OwnCertificate{
 		Namespace: namespace, Name: name, Names: b.cfg.TLSNames, Overlap: b.cfg.CAOverlap,
-		Published: object.Trusts, Client: b.cluster, Log: b.log,
+		Published: object.Trusts, Client: b.cluster, Log: b.log, Failures: b.failures.WithLabelValues(serverCertificate),
 		Changed: func() {
 			b.readiness.Clear(server.NoCertificate)
 			object.Look()
@@ -144,17 +151,18 @@ func (b *identityBuilder) clients() error {
 	case b.cfg.ClientCAFromWebhook != "" && b.cluster != nil:
 		cas := &cluster.ClientCAs{
 			Webhook: b.cfg.ClientCAFromWebhook, Overlap: b.cfg.CAOverlap, Client: b.cluster, Log: b.log,
-			Known: func() { b.readiness.Clear(server.NoClientCA) },
+			Failures: b.failures.WithLabelValues(clientCA),
+			Known:    func() { b.readiness.Clear(server.NoClientCA) },
 		}
 		b.readiness.Block(server.NoClientCA)
-		b.clientCAs = cas.Pool
+		b.clientCAs, b.clientExpiry = cas.Pool, cas.Expiry
 		b.run = append(b.run, cas.Run)
 	case b.cfg.ClientCAFile != "":
 		cas, err := certs.ClientCAs(b.cfg.ClientCAFile)
 		if err != nil {
 			return err
 		}
-		b.clientCAs = cas.Current
+		b.clientCAs, b.clientExpiry = cas.Current, cas.Expiry
 		b.reload.Sources = append(b.reload.Sources, cas)
 	}
 	return nil

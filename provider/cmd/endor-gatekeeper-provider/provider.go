@@ -11,20 +11,22 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/decisionlog"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/sharedcache"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/tracing"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/upstream"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -40,19 +42,20 @@ type provider struct {
 	identity identity
 	client   *endor.Client
 	shared   *sharedcache.Cache // nil without --redis-url-file
+	tracing  *tracing.Tracing   // nil unless variables ask for it
+	decided  *decisionlog.Log   // nil with --decision-log=off
 	desk     *verify.Desk
-	handler  *externaldata.Handler
+	handler  http.Handler
 }
 
 // build puts the program together. Its error lists everything that is wrong
 // with what the settings name: files, addresses, credentials.
-func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
-	p := &provider{cfg: cfg, log: newLogger(cfg, stderr), registry: prometheus.NewRegistry()}
-	p.metrics = prometheus.WrapRegistererWithPrefix("endor_gatekeeper_provider_", p.registry)
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+func build(cfg *config.Serve, getenv func(string) string, stdout, stderr io.Writer) (*provider, error) {
+	p := &provider{cfg: cfg, log: newLogger(cfg, stderr)}
+	p.newMetrics()
 
 	resolver, resolverErr := upstream.NewResolver(cfg.Endor, cfg.AllowedEndorNamespaces...)
-	err := errors.Join(p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
+	err := errors.Join(p.newTracing(getenv), p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache(), p.newDecisionLog(stdout, stderr))
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +66,15 @@ func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
 		Cache: verify.CacheConfig{
 			Size: cfg.CacheSize, TTL: cfg.CacheTTL, NegativeTTL: cfg.CacheNegativeTTL, StaleIfError: cfg.StaleIfError,
 		},
-		Shared: p.sharedVerdicts(), Log: p.log, Registerer: p.metrics,
+		Shared: p.sharedVerdicts(), Observe: p.observe(), Tracer: p.tracing.Tracer(), Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.handler = externaldata.NewHandler(externaldata.Config{
+	p.handler = p.tracing.Handler("/validate", externaldata.NewHandler(externaldata.Config{
 		Answerer: p.desk,
 		MaxKeys:  cfg.MaxKeys, MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: p.log, Registerer: p.metrics,
-	})
+	}))
 	return p, nil
 }
 
@@ -89,6 +92,7 @@ func (p *provider) newClient() error {
 		Timeout:    p.cfg.UpstreamTimeout,
 		Rate:       rate.NewLimiter(rate.Limit(p.cfg.UpstreamQPS), max(p.cfg.UpstreamConcurrency, 1)),
 		UserAgent:  program + "/" + buildinfo.Read().Version,
+		Tracer:     p.tracing.Tracer(),
 		Registerer: p.metrics,
 	})
 	return err
@@ -110,7 +114,7 @@ func (p *provider) newSharedCache() error {
 		return fmt.Errorf("--redis-hmac-key-file: %s: %w", p.cfg.RedisHMACKeyFile, err)
 	}
 	p.shared, err = sharedcache.New(sharedcache.Config{
-		URL: strings.TrimSpace(string(url)), Keys: keys, Origin: p.client.BaseURL(), RootCAs: roots, Registerer: p.metrics, Log: p.log,
+		URL: strings.TrimSpace(string(url)), Keys: keys, Origin: p.client.BaseURL(), RootCAs: roots, Tracer: p.tracing.Tracer(), Registerer: p.metrics, Log: p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("--redis-url-file: %s: %w", p.cfg.RedisURLFile, err)
@@ -153,7 +157,7 @@ func (p *provider) run(ctx context.Context) error {
 		return server.Run(ctx, server.Config{
 			Listener: tls.NewListener(main, p.identity.tls), Handler: p.handler,
 			OpsListener: ops, Readiness: &p.readiness, Gatherer: p.registry,
-			DrainDelay: p.cfg.DrainDelay, Log: p.log,
+			DrainDelay: p.cfg.DrainDelay, Log: p.log, Registerer: p.metrics,
 		})
 	})
 	for _, run := range p.identity.run {
@@ -194,4 +198,5 @@ func (p *provider) tokenAttempted(ctx context.Context) func(error) {
 func (p *provider) close() {
 	p.desk.Close()
 	p.client.Close()
+	p.closeObservers()
 }

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
@@ -30,11 +32,13 @@ token in ENDOR_TOKEN.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := errors.Join(cfg.Environment(cmd.Flags(), getenv), cfg.Validate())
-			p, buildErr := build(&cfg, cmd.ErrOrStderr())
+			p, buildErr := build(&cfg, getenv, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err = errors.Join(err, buildErr); err != nil {
 				return err
 			}
 			defer p.close()
+			// Whoever reads the output and leaves must not end the program.
+			signal.Ignore(syscall.SIGPIPE)
 			limitMemory(cmd.Context(), getenv, p.log)
 			if err := p.run(cmd.Context()); err != nil {
 				return runError{err}

@@ -27,6 +27,7 @@ import (
 	wire "github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/decisionlog"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor/endortest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
@@ -109,6 +110,8 @@ func newProvider(tb testing.TB, emulator *endortest.Server, adjust func(*endor.C
 	if err != nil {
 		tb.Fatal(err)
 	}
+	decisions := decisionlog.New(decisionlog.Config{Out: sink{}, Registerer: reg})
+	in.Observe = decisions.Observe
 	desk, err := verify.New(verify.NewEndor(client, nil), in)
 	if err != nil {
 		tb.Fatal(err)
@@ -116,6 +119,9 @@ func newProvider(tb testing.TB, emulator *endortest.Server, adjust func(*endor.C
 	tb.Cleanup(func() {
 		desk.Close()
 		client.Close()
+		if err := decisions.Close(); err != nil {
+			tb.Error(err)
+		}
 	})
 	return externaldata.NewHandler(externaldata.Config{
 		Answerer:   desk,

@@ -21,6 +21,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Source is a value that is read from files which may change. It is safe for
@@ -28,17 +29,26 @@ import (
 type Source[T any] struct {
 	name  string
 	files []string
-	parse func(contents [][]byte) (T, error)
+	parse func(contents [][]byte) (parsed[T], error)
 
-	current atomic.Pointer[T]
+	current atomic.Pointer[parsed[T]]
 	sum     [sha256.Size]byte // of what current was parsed from
+}
+
+type parsed[T any] struct {
+	value  T
+	expiry time.Time
 }
 
 // ServerPair reads the server's certificate chain and private key, both PEM.
 // It fails if they cannot be read or do not belong together.
 func ServerPair(certFile, keyFile string) (*Source[tls.Certificate], error) {
-	return load("server certificate", []string{certFile, keyFile}, func(contents [][]byte) (tls.Certificate, error) {
-		return tls.X509KeyPair(contents[0], contents[1])
+	return load("server certificate", []string{certFile, keyFile}, func(contents [][]byte) (parsed[tls.Certificate], error) {
+		pair, err := tls.X509KeyPair(contents[0], contents[1])
+		if err != nil {
+			return parsed[tls.Certificate]{}, err
+		}
+		return parsed[tls.Certificate]{pair, pair.Leaf.NotAfter}, nil
 	})
 }
 
@@ -46,19 +56,34 @@ func ServerPair(certFile, keyFile string) (*Source[tls.Certificate], error) {
 // certificates, one or more in PEM. It fails if a file cannot be read or holds
 // anything that is no certificate.
 func ClientCAs(file string) (*Source[*x509.CertPool], error) {
-	return load("client CA", []string{file}, func(contents [][]byte) (*x509.CertPool, error) {
+	return load("client CA", []string{file}, func(contents [][]byte) (parsed[*x509.CertPool], error) {
 		cas, err := ParsePEM(contents[0])
-		return Pool(cas), err
+		return parsed[*x509.CertPool]{Pool(cas), LastExpiry(cas)}, err
 	})
 }
 
 // CAs reads certificate authorities that others are to trust, as [ClientCAs]
 // does.
 func CAs(file string) (*Source[[]*x509.Certificate], error) {
-	return load("CA", []string{file}, func(contents [][]byte) ([]*x509.Certificate, error) { return ParsePEM(contents[0]) })
+	return load("CA", []string{file}, func(contents [][]byte) (parsed[[]*x509.Certificate], error) {
+		cas, err := ParsePEM(contents[0])
+		return parsed[[]*x509.Certificate]{cas, LastExpiry(cas)}, err
+	})
 }
 
-func load[T any](name string, files []string, parse func([][]byte) (T, error)) (*Source[T], error) {
+// LastExpiry is the time after which none of certificates is valid, zero if
+// there are none. While authorities are rotated, one that expires first is no
+// reason to worry: what counts is when the last one does.
+func LastExpiry(certificates []*x509.Certificate) (last time.Time) {
+	for _, c := range certificates {
+		if c.NotAfter.After(last) {
+			last = c.NotAfter
+		}
+	}
+	return last
+}
+
+func load[T any](name string, files []string, parse func([][]byte) (parsed[T], error)) (*Source[T], error) {
 	s := &Source[T]{name: name, files: files, parse: parse}
 	_, err := s.Reload()
 	return s, err
@@ -68,7 +93,11 @@ func load[T any](name string, files []string, parse func([][]byte) (T, error)) (
 func (s *Source[T]) Name() string { return s.name }
 
 // Current is the last good value.
-func (s *Source[T]) Current() T { return *s.current.Load() }
+func (s *Source[T]) Current() T { return s.current.Load().value }
+
+// Expiry is when the last good value is over: the server's certificate, or the
+// last of several authorities.
+func (s *Source[T]) Expiry() time.Time { return s.current.Load().expiry }
 
 // Reload reads the files again and says whether the value changed. With an
 // error, which names the files, the value is the one before.

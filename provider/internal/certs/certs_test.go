@@ -191,3 +191,29 @@ func TestWatchTellsAnErrorOnceAndGoesOn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestExpiryIsOfTheServersCertificateAndOfTheLastAuthority(t *testing.T) {
+	t.Parallel()
+	short, err := certs.NewAuthority("short", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long, err := certs.NewAuthority("long", 2*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, append(long.CertPEM(), short.CertPEM()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cas, err := certs.ClientCAs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := long.Certificate().NotAfter; !cas.Expiry().Equal(want) {
+		t.Errorf("the authorities expire at %v, want %v, when the last one does", cas.Expiry(), want)
+	}
+	if got := certs.LastExpiry(nil); !got.IsZero() {
+		t.Errorf("no authority expires at %v", got)
+	}
+}

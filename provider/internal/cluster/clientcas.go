@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -45,8 +46,12 @@ type ClientCAs struct {
 	// nobody.
 	Known func()
 
-	pool atomic.Pointer[x509.CertPool]
-	seen []sighting
+	// Failures counts the attempts that came to nothing; nil means nobody does.
+	Failures prometheus.Counter
+
+	pool   atomic.Pointer[x509.CertPool]
+	expiry atomic.Pointer[time.Time]
+	seen   []sighting
 }
 
 // sighting is an authority and when it was last in the object.
@@ -58,11 +63,21 @@ type sighting struct {
 // Pool is nil until authorities are known, and never empty after that.
 func (c *ClientCAs) Pool() *x509.CertPool { return c.pool.Load() }
 
+// Expiry is when the last of the object's authorities is over; zero until they
+// are known.
+func (c *ClientCAs) Expiry() time.Time {
+	if expiry := c.expiry.Load(); expiry != nil {
+		return *expiry
+	}
+	return time.Time{}
+}
+
 // Run keeps the authorities current until ctx ends, and returns nil then.
 func (c *ClientCAs) Run(ctx context.Context) error {
 	w := newWake()
 	webhook := observe(ctx, c.Client, webhooks, "", c.Webhook, c.Log, w.ring)
-	repeat(ctx, w, idle(c.Overlap), c.Log, "learn whom Gatekeeper's client certificate is from", func(ctx context.Context) error {
+	t := task{what: "learn whom Gatekeeper's client certificate is from", idle: idle(c.Overlap), log: c.Log, failures: c.Failures}
+	t.repeat(ctx, w, func(ctx context.Context) error {
 		found, known := webhook.get()
 		if !known {
 			return nil
@@ -83,6 +98,8 @@ func (c *ClientCAs) update(ctx context.Context, webhook *unstructured.Unstructur
 	for _, ca := range current {
 		kept = append(kept, sighting{ca: ca, last: now})
 	}
+	expiry := certs.LastExpiry(current)
+	c.expiry.Store(&expiry)
 	before, cas := authorities(c.seen), authorities(kept)
 	c.seen = kept
 	if sameSet(cas, before) {

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 )
@@ -33,7 +36,7 @@ func gatekeeper(t *testing.T, play func(t *testing.T, a *api, cas *cluster.Clien
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, l := newAPI(), &log{}
-		cas := &cluster.ClientCAs{Webhook: "gatekeeper", Overlap: overlap, Client: a.client(t), Log: l.logger()}
+		cas := &cluster.ClientCAs{Webhook: "gatekeeper", Overlap: overlap, Client: a.client(t), Log: l.logger(), Failures: prometheus.NewCounter(prometheus.CounterOpts{})}
 		defer background(cas.Run)()
 		play(t, a, cas, l)
 	})
@@ -53,6 +56,9 @@ func TestNobodyIsKnownUntilTheWebhookTellsWhom(t *testing.T) {
 		if cas.Pool() != nil || l.count("install Gatekeeper") != 1 {
 			t.Errorf("without a webhook: pool %v, said %d times; want none, once", cas.Pool(), l.count("install Gatekeeper"))
 		}
+		if failures := testutil.ToFloat64(cas.Failures); failures < 60 || !cas.Expiry().IsZero() {
+			t.Errorf("in an hour %v attempts are counted as failed, and the authorities expire at %v; want one a minute at least, and never", failures, cas.Expiry())
+		}
 		a.put(webhookPath, webhook(nil))
 		time.Sleep(time.Minute)
 		if cas.Pool() != nil {
@@ -66,8 +72,8 @@ func TestNobodyIsKnownUntilTheWebhookTellsWhom(t *testing.T) {
 		ca := authority(t)
 		a.put(webhookPath, webhook(ca.CertPEM()))
 		time.Sleep(time.Minute)
-		if !known(cas.Pool(), ca) {
-			t.Error("the authority in the caBundle is not known")
+		if !known(cas.Pool(), ca) || !cas.Expiry().Equal(ca.Certificate().NotAfter) {
+			t.Errorf("the authority in the caBundle is not known, or does not expire at %v", cas.Expiry())
 		}
 	})
 }

@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -160,16 +161,24 @@ func within(ctx context.Context, step func(context.Context) error) error {
 	return step(ctx)
 }
 
+// task is something that is done again and again.
+type task struct {
+	what     string
+	idle     time.Duration
+	log      *slog.Logger
+	failures prometheus.Counter // may be nil
+}
+
 // repeat calls step whenever w rings, and after each idle, until ctx ends. A step
 // that fails is tried again after a pause that doubles, bell or not: an object
 // that changes all the time must not make a caller of the API server that
 // hammers it.
-func repeat(ctx context.Context, w wake, idle time.Duration, log *slog.Logger, what string, step func(context.Context) error) {
+func (t task) repeat(ctx context.Context, w wake, step func(context.Context) error) {
 	pause := time.Duration(0)
 	last := ""
 	for {
 		bell := w
-		wait := idle
+		wait := t.idle
 		if pause > 0 {
 			bell, wait = nil, pause
 		}
@@ -185,9 +194,15 @@ func repeat(ctx context.Context, w wake, idle time.Duration, log *slog.Logger, w
 			continue
 		}
 		pause = min(max(minPause, 2*pause), maxPause)
-		if text := err.Error(); text != last && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			continue
+		}
+		if t.failures != nil {
+			t.failures.Inc()
+		}
+		if text := err.Error(); text != last {
 			last = text
-			log.LogAttrs(ctx, slog.LevelError, "cannot yet", slog.String("what", what), slog.String("error", text))
+			t.log.LogAttrs(ctx, slog.LevelError, "cannot yet", slog.String("what", t.what), slog.String("error", text))
 		}
 	}
 }

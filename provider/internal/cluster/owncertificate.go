@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,6 +47,9 @@ type OwnCertificate struct {
 	// give has changed; nil means nobody.
 	Changed func()
 
+	// Failures counts the attempts that came to nothing; nil means nobody does.
+	Failures prometheus.Counter
+
 	current atomic.Pointer[material]
 	wake    atomic.Pointer[wake]
 	writes  *rate.Limiter
@@ -74,7 +78,8 @@ func (o *OwnCertificate) Run(ctx context.Context) error {
 	o.wake.Store(&w)
 	o.writes = rate.NewLimiter(rate.Every(writeInterval), writeBurst)
 	secret := observe(ctx, o.Client, secrets, o.Namespace, o.Name, o.Log, w.ring)
-	repeat(ctx, w, idle(o.Overlap), o.Log, "keep the server certificate", func(ctx context.Context) error {
+	t := task{what: "keep the server certificate", idle: idle(o.Overlap), log: o.Log, failures: o.Failures}
+	t.repeat(ctx, w, func(ctx context.Context) error {
 		found, known := secret.get()
 		if !known {
 			return nil

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,6 +55,9 @@ type ProviderObject struct {
 
 	// Changed is called when what Gatekeeper trusts has changed; nil means nobody.
 	Changed func()
+
+	// Failures counts the attempts that came to nothing; nil means nobody does.
+	Failures prometheus.Counter
 
 	published atomic.Pointer[[]*x509.Certificate]
 	wake      atomic.Pointer[wake]
@@ -98,7 +102,8 @@ func (p *ProviderObject) Run(ctx context.Context) error {
 	p.wake.Store(&w)
 	p.writes = rate.NewLimiter(rate.Every(writeInterval), writeBurst)
 	live := observe(ctx, p.Client, providers, "", p.Name, p.Log, w.ring)
-	repeat(ctx, w, idle(p.Overlap), p.Log, "keep the Provider object "+p.Name, func(ctx context.Context) error {
+	t := task{what: "keep the Provider object " + p.Name, idle: idle(p.Overlap), log: p.Log, failures: p.Failures}
+	t.repeat(ctx, w, func(ctx context.Context) error {
 		found, known := live.get()
 		if !known {
 			return nil

@@ -54,6 +54,7 @@ type Serve struct {
 
 	Endor
 	AllowedEndorNamespaces []string
+	EndorAPIKeyExpiry      Date
 
 	ResponseBudget      time.Duration
 	DegradedWait        time.Duration
@@ -73,6 +74,9 @@ type Serve struct {
 	MaxKeys      int
 	MaxBodyBytes ByteSize
 
+	DecisionLog       string
+	DecisionLogSample float64
+
 	LogLevel  slog.Level
 	LogFormat string
 }
@@ -85,10 +89,13 @@ const minKeys = 256
 // Kubernetes' limit for webhooks.
 const maxBudget = 25 * time.Second
 
-// The values of --log-format.
+// The values of --log-format and, besides a file, --decision-log.
 const (
-	JSON = "json"
-	Text = "text"
+	JSON   = "json"
+	Text   = "text"
+	Off    = "off"
+	Stdout = "stdout"
+	Stderr = "stderr"
 )
 
 // Bind declares the flags, with their defaults.
@@ -117,6 +124,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 
 	c.Endor.Bind(fs)
 	fs.StringSliceVar(&c.AllowedEndorNamespaces, "allowed-endor-namespaces", nil, "Endor `namespaces` that constraints may name besides --endor-namespace; default: any")
+	fs.Var(&c.EndorAPIKeyExpiry, "endor-api-key-expiry", "when the API key expires, such as 2027-03-31: a metric, for an alert; Endor Labs does not tell")
 
 	fs.DurationVar(&c.ResponseBudget, "response-budget", 1700*time.Millisecond, "time after which a request is answered with what is decided; at least 0.2s below the timeout of the Provider object")
 	fs.DurationVar(&c.DegradedWait, "degraded-wait", 100*time.Millisecond, "time that a request waits instead, from the first question that overran the budget until Endor Labs decides one again")
@@ -136,6 +144,9 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.IntVar(&c.MaxKeys, "max-keys", minKeys, "distinct keys of one request, at least 256")
 	c.MaxBodyBytes = 4 << 20
 	fs.Var(&c.MaxBodyBytes, "max-body-bytes", "size of a request's body: bytes, or with KiB or MiB")
+
+	fs.StringVar(&c.DecisionLog, "decision-log", Stdout, "`where` each decision is written as a line of JSON: off, stdout, stderr, or a file, which may be rotated")
+	fs.Float64Var(&c.DecisionLogSample, "decision-log-sample", 0, "`share` of decisions kept from an earlier question that are written too, 0 to 1")
 
 	fs.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "`level`: debug, info, warn, error")
 	fs.StringVar(&c.LogFormat, "log-format", JSON, "`format`: json, text")
@@ -218,6 +229,8 @@ func (c *Serve) validate(refuse func(bad bool, flag, why string)) {
 	refuse(c.MaxKeys < minKeys, "max-keys", "it must be at least 256, which is what the policy may send")
 	refuse(c.MaxBodyBytes < 1<<10, "max-body-bytes", "it must be at least 1KiB")
 	c.Endor.validate(refuse)
+	refuse(c.DecisionLog == "", "decision-log", "it is off, stdout, stderr or a file")
+	refuse(!(c.DecisionLogSample >= 0 && c.DecisionLogSample <= 1), "decision-log-sample", "it is a share, from 0 to 1")
 	refuse(c.LogFormat != JSON && c.LogFormat != Text, "log-format", "it is json or text")
 }
 

@@ -73,7 +73,7 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	c, err := load(t, nil,
 		"--listen-address=", "--ops-address=localhost", "--client-names=", "--certificate-oidc-issuer=", "--response-budget=0s", "--upstream-timeout=-1s",
 		"--cache-ttl=0", "--degraded-wait=0", "--stale-if-error=-1s", "--reload-interval=0", "--ca-overlap=0", "--cache-negative-ttl=0", "--drain-delay=-1s", "--upstream-concurrency=0", "--upstream-qps=0", "--cache-size=0",
-		"--max-keys=255", "--max-body-bytes=10", "--image-names=short", "--log-format=xml")
+		"--max-keys=255", "--max-body-bytes=10", "--image-names=short", "--log-format=xml", "--decision-log=", "--decision-log-sample=NaN")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,14 +85,14 @@ func TestEverySettingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	for _, flag := range []string{
 		"listen-address", "ops-address", "client-names", "certificate-oidc-issuer", "response-budget", "upstream-timeout", "cache-ttl",
 		"cache-negative-ttl", "drain-delay", "upstream-concurrency", "upstream-qps", "cache-size", "max-keys", "max-body-bytes", "image-names",
-		"log-format", "degraded-wait", "stale-if-error", "reload-interval", "ca-overlap", "tls-cert-file", "tls-private-key-file", "client-ca-file",
+		"log-format", "decision-log", "decision-log-sample", "degraded-wait", "stale-if-error", "reload-interval", "ca-overlap", "tls-cert-file", "tls-private-key-file", "client-ca-file",
 	} {
 		if n := strings.Count(err.Error(), "--"+flag+": "); n != 1 {
 			t.Errorf("--%s is named %d times, want once", flag, n)
 		}
 	}
-	if len(lines) != 23 {
-		t.Errorf("%d lines, want 23:\n%v", len(lines), err)
+	if len(lines) != 25 {
+		t.Errorf("%d lines, want 25:\n%v", len(lines), err)
 	}
 }
 
@@ -169,6 +169,22 @@ func TestByteSize(t *testing.T) {
 		var b config.ByteSize
 		if err := b.Set(in); err == nil {
 			t.Errorf("Set(%q) = %d, want an error", in, b)
+		}
+	}
+}
+
+func TestDate(t *testing.T) {
+	t.Parallel()
+	var d config.Date
+	if got := d.String(); got != "" {
+		t.Errorf("no date prints as %q", got)
+	}
+	if err := d.Set("2027-03-31"); err != nil || d.String() != "2027-03-31" || time.Time(d).Unix() != 1806451200 {
+		t.Errorf("Set = %v, and it prints as %q, %d", err, d.String(), time.Time(d).Unix())
+	}
+	for _, in := range []string{"", "31.3.2027", "2027-02-30", "2027-03-31T00:00:00Z"} {
+		if err := d.Set(in); err == nil {
+			t.Errorf("Set(%q) = %q, want an error", in, d.String())
 		}
 	}
 }

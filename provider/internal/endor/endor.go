@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 )
 
@@ -67,6 +68,9 @@ type Config struct {
 	// UserAgent names the program; default "endor-gatekeeper-provider".
 	UserAgent string
 
+	// Tracer makes a span of each attempt; nil means that none are made.
+	Tracer trace.Tracer
+
 	// Registerer takes the client's metrics; nil means nobody reads them.
 	Registerer prometheus.Registerer
 
@@ -82,6 +86,7 @@ type Client struct {
 	now       func() time.Time
 	transport *http.Transport
 	http      *http.Client // makes one attempt
+	metrics   *metrics
 	tokens    *tokens
 }
 
@@ -106,9 +111,11 @@ func New(cfg Config) (*Client, error) {
 		timeout:   cfg.Timeout,
 		now:       cfg.Now,
 		transport: newTransport(cfg),
+		metrics:   newMetrics(cfg.Registerer),
 	}
-	c.http = newHTTPClient(cfg, c.transport)
+	c.http = newHTTPClient(cfg, c.metrics, c.transport)
 	c.tokens = &tokens{credentials: cfg.Credentials, exchange: c.exchange, now: cfg.Now, timeout: cfg.Timeout}
+	c.tokens.register(cfg.Registerer)
 	return c, nil
 }
 

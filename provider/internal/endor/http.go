@@ -59,7 +59,9 @@ func (c *Client) authorized(ctx context.Context, req call) (response, error) {
 }
 
 func (c *Client) withToken(ctx context.Context, req call) (response, error) {
+	start := time.Now()
 	session, err := c.tokens.get(ctx)
+	since(ctx, start, tokenPhase)
 	if err != nil {
 		return response{}, err
 	}
@@ -110,6 +112,7 @@ type readBody struct {
 }
 
 func (rt readBody) RoundTrip(req *http.Request) (*http.Response, error) {
+	defer since(req.Context(), time.Now(), upstreamPhase)
 	resp, err := rt.next.RoundTrip(req)
 	if err != nil {
 		return nil, err

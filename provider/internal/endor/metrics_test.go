@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,7 +34,8 @@ func metricsText(t *testing.T, g prometheus.Gatherer) string {
 	return b.String()
 }
 
-// counts gives the value of each series, by its name and labels.
+// counts gives the value of each series that counts and has done so, by its name
+// and labels.
 func counts(t *testing.T, g prometheus.Gatherer) map[string]uint64 {
 	t.Helper()
 	families, err := g.Gather()
@@ -47,7 +49,9 @@ func counts(t *testing.T, g prometheus.Gatherer) map[string]uint64 {
 			for _, l := range m.GetLabel() {
 				labels = append(labels, l.GetName()+"="+l.GetValue())
 			}
-			got[f.GetName()+"{"+strings.Join(labels, ",")+"}"] = uint64(m.GetCounter().GetValue()) + m.GetHistogram().GetSampleCount()
+			if n := uint64(m.GetCounter().GetValue()) + m.GetHistogram().GetSampleCount(); n > 0 {
+				got[f.GetName()+"{"+strings.Join(labels, ",")+"}"] = n
+			}
 		}
 	}
 	return got
@@ -70,6 +74,9 @@ func TestMetricsCountAttempts(t *testing.T) {
 		"upstream_requests_total{operation=verify,outcome=200}": 1,
 		"upstream_request_duration_seconds{operation=token}":    2,
 		"upstream_request_duration_seconds{operation=verify}":   2,
+		"upstream_retries_total{operation=token}":               1,
+		"upstream_retries_total{operation=verify}":              1,
+		"token_exchanges_total{result=ok}":                      1,
 	}
 	if got := counts(t, registry); !maps.Equal(got, want) {
 		t.Errorf("metrics = %v, want %v", got, want)
@@ -115,5 +122,49 @@ func TestMetricsLabelsAreAClosedSet(t *testing.T) {
 		if strings.Contains(metricsText(t, registry), word) {
 			t.Errorf("metrics hold %q", word)
 		}
+	}
+}
+
+func gauge(t *testing.T, g prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+func TestMetricsTellTheTokensAgeAndWhatBecameOfTheCredentials(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewPedanticRegistry()
+	s := signed(t, endortest.Config{})
+	c := newClient(t, s, func(cfg *endor.Config) { cfg.Registerer = registry })
+	if got := gauge(t, registry, "token_expiry_timestamp_seconds"); !math.IsNaN(got) {
+		t.Errorf("without a token its expiry is %v, want NaN", got)
+	}
+	before := float64(time.Now().Unix())
+	mustSucceed(t, c)
+	issued, expiry := gauge(t, registry, "token_issued_timestamp_seconds"), gauge(t, registry, "token_expiry_timestamp_seconds")
+	if now := float64(time.Now().Unix()); issued < before || issued > now+1 || expiry < now {
+		t.Errorf("issued at %v and expires at %v; it is %v", issued, expiry, now)
+	}
+	if got := gauge(t, registry, "credentials_refused"); got != 0 {
+		t.Errorf("credentials_refused = %v with a token", got)
+	}
+
+	s.SetCredentials("endr+rotated", "endr+rotated-secret")
+	s.RevokeTokens()
+	mustFail(t, c)
+	if got := gauge(t, registry, "credentials_refused"); got != 1 {
+		t.Errorf("credentials_refused = %v after a refusal", got)
+	}
+	if got := counts(t, registry)["token_exchanges_total{result=refused}"]; got != 1 {
+		t.Errorf("%d exchanges were refused, want 1", got)
 	}
 }

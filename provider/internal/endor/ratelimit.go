@@ -5,7 +5,9 @@ package endor
 
 import (
 	"net/http"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
 
@@ -13,11 +15,16 @@ import (
 type rateLimited struct {
 	next    http.RoundTripper
 	limiter *rate.Limiter
+	waited  prometheus.Observer
 }
 
 func (rt rateLimited) RoundTrip(req *http.Request) (*http.Response, error) {
 	Paused(req.Context())
-	if err := rt.limiter.Wait(req.Context()); err != nil {
+	start := time.Now()
+	err := rt.limiter.Wait(req.Context())
+	rt.waited.Observe(time.Since(start).Seconds())
+	since(req.Context(), start, ratePhase)
+	if err != nil {
 		// The wait would outlast the deadline, or the caller left. This is no
 		// failure of the API, and trying again would only wait again.
 		return nil, &Error{Kind: KindUnavailable, Reason: ReasonBusy, Detail: "too many calls to Endor Labs at once"}

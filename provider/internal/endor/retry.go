@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -24,12 +25,15 @@ const (
 )
 
 // newHTTPClient stacks what belongs to every attempt. The innermost comes
-// first: transport, metrics, reading the body, rate.
-func newHTTPClient(cfg Config, transport http.RoundTripper) *http.Client {
-	var rt http.RoundTripper = measured{next: transport, metrics: newMetrics(cfg.Registerer)}
+// first: transport, metrics, reading the body, spans, rate.
+func newHTTPClient(cfg Config, m *metrics, transport http.RoundTripper) *http.Client {
+	var rt http.RoundTripper = measured{next: transport, metrics: m}
 	rt = readBody{next: rt}
+	if cfg.Tracer != nil {
+		rt = traced{next: rt, tracer: cfg.Tracer}
+	}
 	if cfg.Rate != nil {
-		rt = rateLimited{next: rt, limiter: cfg.Rate}
+		rt = rateLimited{next: rt, limiter: cfg.Rate, waited: m.waited}
 	}
 	return &http.Client{
 		Transport: rt,
@@ -40,7 +44,7 @@ func newHTTPClient(cfg Config, transport http.RoundTripper) *http.Client {
 
 // retrying makes the attempts of one call.
 func (c *Client) retrying(of call) *retryablehttp.Client {
-	r := &retries{now: c.now, of: of}
+	r := &retries{now: c.now, of: of, counter: c.metrics.retries.WithLabelValues(operationOf(of.path))}
 	return &retryablehttp.Client{
 		HTTPClient:   c.http,
 		RetryMax:     maxRetries,
@@ -55,10 +59,11 @@ func (c *Client) retrying(of call) *retryablehttp.Client {
 // then ends at once, and with the failure at hand instead of a timeout that
 // hides it.
 type retries struct {
-	now   func() time.Time
-	of    call
-	count int
-	next  time.Duration
+	now     func() time.Time
+	of      call
+	counter prometheus.Counter
+	count   int
+	next    time.Duration
 }
 
 // check says whether to try again.
@@ -73,6 +78,7 @@ func (r *retries) check(ctx context.Context, resp *http.Response, err error) (bo
 	if deadline, bounded := ctx.Deadline(); bounded && r.next >= time.Until(deadline) {
 		return false, nil
 	}
+	r.counter.Inc()
 	Failed(ctx, r.failure(resp, err))
 	return true, nil
 }

@@ -86,7 +86,7 @@ func newScripted(t *testing.T, cfg Config, answer func(int, *http.Request) (*htt
 	}
 	api := &scripted{began: time.Now(), answer: answer}
 	cfg.Now = time.Now
-	c.http = newHTTPClient(cfg, api)
+	c.http = newHTTPClient(cfg, c.metrics, api)
 	return c, api
 }
 
@@ -310,7 +310,9 @@ func lasting(life time.Duration) func(int) (token, error) {
 
 func newLedger(end func(int) (token, error)) (*tokens, *ledger) {
 	l := &ledger{began: time.Now(), end: end}
-	return &tokens{credentials: Credentials{Key: "k", Secret: "s"}, exchange: l.exchange, now: time.Now, timeout: time.Second}, l
+	t := &tokens{credentials: Credentials{Key: "k", Secret: "s"}, exchange: l.exchange, now: time.Now, timeout: time.Second}
+	t.register(nil)
+	return t, l
 }
 
 func TestRunRenewsAheadOfExpiry(t *testing.T) {

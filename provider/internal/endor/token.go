@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -31,13 +32,14 @@ const (
 // token is one session with the API.
 type token struct {
 	value         string
+	issued        time.Time // zero if it was given
 	renew, expiry time.Time
 	key           apiKey // that it was exchanged for
 }
 
 func newToken(value string, asked, expiry time.Time) token {
 	life := expiry.Sub(asked)
-	return token{value: value, renew: expiry.Add(-min(life/5, maxRenewAhead)), expiry: expiry}
+	return token{value: value, issued: asked, renew: expiry.Add(-min(life/5, maxRenewAhead)), expiry: expiry}
 }
 
 // staticToken stands for a token that was given and cannot be renewed.
@@ -57,6 +59,8 @@ type tokens struct {
 
 	flight singleflight.Group
 	news   news // of the exchange under way
+
+	exchanges *prometheus.CounterVec
 
 	state struct {
 		sync.Mutex // protects the fields below
@@ -98,7 +102,8 @@ func (t *tokens) renewed(ctx context.Context) (token, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 		defer cancel()
 		defer t.news.forget()
-		return t.attempt(t.news.follow(ctx))
+		// Whoever waits counts the whole of it as waiting for a token.
+		return t.attempt(WithTimings(t.news.follow(ctx), nil))
 	})
 	for {
 		latest, changed := t.news.read()
@@ -122,6 +127,7 @@ func (t *tokens) attempt(ctx context.Context) (token, error) {
 	}
 	key, err := t.credentials.read()
 	if err != nil {
+		t.exchanges.WithLabelValues(exchangeUnreadable).Inc()
 		e := &Error{Kind: KindMisconfigured, Reason: ReasonCredentials, Detail: err.Error()}
 		return token{}, call{op: exchangeOp}.failed(e)
 	}
@@ -129,6 +135,7 @@ func (t *tokens) attempt(ctx context.Context) (token, error) {
 		return token{}, err
 	}
 	got, err := t.obtain(ctx, key)
+	t.exchanges.WithLabelValues(exchanged(err)).Inc()
 	t.state.Lock()
 	defer t.state.Unlock()
 	if err == nil {
@@ -223,10 +230,12 @@ func (t *tokens) untilRenewal() time.Duration {
 // exchangeOp names the exchange in errors.
 const exchangeOp = "exchange API key"
 
+const exchangePath = "/v1/auth/api-key"
+
 // exchange asks for a token. Any refusal belongs to the credential.
 func (c *Client) exchange(ctx context.Context, key apiKey) (token, error) {
 	asked := c.tokens.now()
-	got, err := c.do(ctx, call{op: exchangeOp, path: "/v1/auth/api-key", body: key, secrets: []string{key.Key, key.Secret}})
+	got, err := c.do(ctx, call{op: exchangeOp, path: exchangePath, body: key, secrets: []string{key.Key, key.Secret}})
 	if err != nil {
 		return token{}, err
 	}

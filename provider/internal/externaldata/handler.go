@@ -27,6 +27,7 @@ import (
 
 	wire "github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
@@ -112,6 +113,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		h.reply(r.Context(), w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
 		h.metrics.observe(badRequest, 0, time.Since(start))
+		refused(trace.SpanFromContext(r.Context()))
 		h.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "refused a request", slog.String("error", err.Error()))
 		return
 	}
@@ -120,6 +122,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.reply(r.Context(), w, respond(answers, worst))
 	took := time.Since(start)
 	h.metrics.observe(outcomeOf(worst), len(keys), took)
+	describe(trace.SpanFromContext(r.Context()), len(keys), worst)
 	h.log(r.Context(), answers, worst, took)
 }
 
@@ -202,7 +205,7 @@ func (h *Handler) log(ctx context.Context, answers []verify.Answer, worst *verif
 		case verify.ClassUnavailable, verify.ClassMisconfigured:
 			undecided++
 		}
-		if answers[i].Cached {
+		if answers[i].Cached() {
 			cached++
 		}
 	}
@@ -233,7 +236,7 @@ func (h *Handler) logKeys(ctx context.Context, answers []verify.Answer) {
 		}
 		attrs := []slog.Attr{
 			slog.String("key", printable.Cut(a.Key, 512)), slog.String("code", string(a.Code())),
-			slog.Bool("cached", a.Cached), slog.Bool("stale", a.Verdict.Stale),
+			slog.Bool("cached", a.Cached()), slog.Bool("stale", a.Verdict.Stale),
 		}
 		if a.Verdict.Result != "" {
 			attrs = append(attrs, slog.String("result", a.Verdict.Result))

@@ -54,6 +54,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, o := range []outcome{decided, undecided, badRequest} {
 		m.requests.WithLabelValues(string(o))
+		m.seconds.WithLabelValues(string(o))
 	}
 	return m
 }

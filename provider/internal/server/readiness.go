@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Reason is why a pod is not ready. Readiness is public inside the cluster, so
@@ -22,6 +25,8 @@ const (
 	NoClientCA    Reason = "NO_CLIENT_CA"          // Gatekeeper's is not known yet
 	Draining      Reason = "DRAINING"              // the program was told to stop
 )
+
+var reasons = []Reason{Starting, TokenRefused, NoCertificate, NoClientCA, Draining}
 
 // Readiness collects reasons not to be ready. The zero value is ready.
 type Readiness struct {
@@ -50,6 +55,21 @@ func (r *Readiness) Reasons() []Reason {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.reasons)
+}
+
+func (r *Readiness) register(reg prometheus.Registerer) {
+	for _, reason := range reasons {
+		promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "unready",
+			Help:        "1 for each reason why /readyz says 503, 0 for the others.",
+			ConstLabels: prometheus.Labels{"reason": string(reason)},
+		}, func() float64 {
+			if slices.Contains(r.Reasons(), reason) {
+				return 1
+			}
+			return 0
+		})
+	}
 }
 
 // ServeHTTP answers 200 "ok", or 503 and a reason on each line.

@@ -65,6 +65,9 @@ type Config struct {
 	DrainDelay time.Duration
 
 	Log *slog.Logger
+
+	// Registerer takes the server's metrics; nil means nobody reads them.
+	Registerer prometheus.Registerer
 }
 
 // Run serves until ctx ends, then drains, and returns nil. It closes both
@@ -73,6 +76,8 @@ func Run(ctx context.Context, cfg Config) error {
 	var draining atomic.Bool
 	main := newServer(cfg.Log, recycle{next: validateOnly(cfg.Handler), leave: draining.Load})
 	main.ConnContext = withAge
+	main.ErrorLog = slog.NewLogLogger(newHandshakes(cfg.Log.Handler(), cfg.Registerer), slog.LevelWarn)
+	cfg.Readiness.register(cfg.Registerer)
 	ops := newServer(cfg.Log, opsHandler(cfg.Readiness, cfg.Gatherer))
 	// Nobody is known there, so nobody may stay.
 	ops.SetKeepAlivesEnabled(false)

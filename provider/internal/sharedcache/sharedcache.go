@@ -54,6 +54,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -83,6 +84,9 @@ type Config struct {
 
 	// Pause is how long a Redis that failed is left alone; default 1 second.
 	Pause time.Duration
+
+	// Tracer makes a span of each read; nil means that none are made.
+	Tracer trace.Tracer
 
 	// Registerer takes the cache's metrics; nil means nobody reads them.
 	Registerer prometheus.Registerer
@@ -246,7 +250,9 @@ func (c *Cache) read(caller context.Context, names []string) ([]any, prometheus.
 		return nil, c.metrics.skipped
 	}
 	start := time.Now()
-	values, err := c.mget(caller, c.cfg.Timeout, names)
+	reading, span := c.startRead(caller, len(names))
+	values, err := c.mget(reading, c.cfg.Timeout, names)
+	endRead(span, err)
 	c.metrics.seconds.Observe(time.Since(start).Seconds())
 	if err != nil && (caller.Err() != nil || c.ended.Err() != nil) {
 		err = errLeft

@@ -46,6 +46,9 @@ type Config struct {
 	// Args are further flags of serve.
 	Args []string
 
+	// Env are variables of the program, each as NAME=VALUE, besides PATH and HOME.
+	Env []string
+
 	// NotReady lets Start return as soon as the program listens.
 	NotReady bool
 }
@@ -64,7 +67,7 @@ func Start(ctx context.Context, cfg Config) (*Provider, error) {
 	}, append(credentials, cfg.Args...)...)
 
 	p := &Provider{cmd: exec.Command(cfg.Program, args...), done: make(chan struct{})}
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cfg.Certificates.Dir}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cfg.Certificates.Dir}, cfg.Env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

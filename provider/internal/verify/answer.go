@@ -23,8 +23,20 @@ type Answer struct {
 	Verdict   Verdict
 	Undecided *Undecided
 
-	// Cached says that the verdict was not asked for by this request.
-	Cached bool
+	// Source says where the verdict was taken from; empty if there is none.
+	Source Source
+
+	// Phases are of this request, except that those of a call that others share
+	// are the call's.
+	Phases Phases
+
+	// Background says that nobody waited for the verdict any more.
+	Background bool
+}
+
+// Cached says that the verdict was kept from an earlier question.
+func (a Answer) Cached() bool {
+	return a.Source == FromMemory || a.Source == FromRedis || a.Source == FromStale
 }
 
 // refuse answers a key that cannot be asked about.
@@ -33,7 +45,7 @@ func (a *Answer) refuse(err error) {
 		a.Undecided = u
 		return
 	}
-	a.Verdict = Verdict{Code: refusal(err)}
+	a.Verdict, a.Source = Verdict{Code: refusal(err)}, FromKey
 }
 
 // Code is the verdict's code, or that of the reason why there is none.

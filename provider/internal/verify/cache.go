@@ -144,6 +144,19 @@ func (c *Cache) register() {
 		Name: "cache_entries",
 		Help: "Verdicts in the cache in memory, those past their life included.",
 	}, func() float64 { return float64(c.entries.EstimatedSize()) })
+	f.NewGaugeFunc(bytesOpts("verdicts"), func() float64 { return float64(c.entries.EstimatedSize()) * entryBytes })
+}
+
+// entryBytes is about what a verdict costs in memory, with its place in the
+// cache and its image among the verified ones.
+const entryBytes = 350
+
+func bytesOpts(content string) prometheus.GaugeOpts {
+	return prometheus.GaugeOpts{
+		Name:        "cache_bytes",
+		Help:        "About how much memory the cache takes, by content (verdicts; keys that were read).",
+		ConstLabels: prometheus.Labels{"content": content},
+	}
 }
 
 // Verify gives the verdict that is kept, or asks and keeps what it hears. For
@@ -153,6 +166,7 @@ func (c *Cache) Verify(ctx context.Context, q question.Question) (Verdict, error
 	e, live := c.get(id)
 	// Somebody may have heard the answer since the caller peeked.
 	if live && (!requestOf(ctx).refresh || c.cfg.Now().Before(e.refreshFrom())) {
+		trailOf(ctx).wasKept()
 		return e.verdict(), nil
 	}
 	v, err := c.next.Verify(ctx, q)

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
@@ -29,6 +31,10 @@ type CoalesceConfig struct {
 	// Impatient says whether calls that overran are not worth waiting for;
 	// nil means that they are.
 	Impatient func() bool
+
+	// Unheard is told of each verdict of Endor Labs that nobody waits for any more,
+	// since it came too late or renews one that is still good; nil means nobody.
+	Unheard func(context.Context, *Answer)
 
 	// MaxWaiting bounds the questions of all requests that wait; default 1,000.
 	MaxWaiting int
@@ -69,6 +75,11 @@ type flight struct {
 
 	asked  atomic.Bool                 // an attempt was on its way to Endor Labs
 	failed atomic.Pointer[endor.Error] // the latest attempt that failed; nil if none has
+	trail  trail
+	span   trace.SpanContext // that it was begun in
+
+	waiting int  // of who asked for an answer; under the lock of the state
+	ended   bool // as done is closed; under the lock of the state
 
 	verdict Verdict
 	err     error
@@ -103,18 +114,36 @@ func (c *Coalesce) Verify(ctx context.Context, q question.Question) (Verdict, er
 	if err != nil {
 		return Verdict{}, err
 	}
-	defer c.leave()
+	return c.wait(ctx, f)
+}
+
+// ask is Verify for an answer, which is filled in.
+func (c *Coalesce) ask(ctx context.Context, a *Answer) {
+	start := time.Now()
+	f, err := c.join(ctx, a.Question)
+	if err == nil {
+		a.Verdict, err = c.wait(ctx, f)
+		a.Phases = f.trail.phases(time.Since(start))
+		linkTo(ctx, f.span)
+	}
+	if err != nil {
+		a.Undecided = undecided(err)
+		return
+	}
+	a.Source = f.trail.source()
+}
+
+// wait waits for a call that was joined.
+func (c *Coalesce) wait(ctx context.Context, f *flight) (Verdict, error) {
 	select {
 	case <-f.done:
-		return f.verdict, f.err
 	case <-ctx.Done():
 	}
-	select {
-	case <-f.done: // both happened; an answer is worth more than a reason
+	// Both may have happened; an answer is worth more than a reason.
+	if c.leave(ctx, f) {
 		return f.verdict, f.err
-	default:
-		return Verdict{}, f.overrun(context.Cause(ctx))
 	}
+	return Verdict{}, f.overrun(context.Cause(ctx))
 }
 
 // join finds the call about q, or begins one, and takes a place among those
@@ -133,19 +162,27 @@ func (c *Coalesce) join(ctx context.Context, q question.Question) (*flight, erro
 	case found && time.Since(f.began) > c.cfg.Budget && c.cfg.Impatient():
 		return nil, f.overrun(errors.New("the call is under way for longer than the budget"))
 	case !found:
-		f = &flight{began: time.Now(), done: make(chan struct{})}
+		f = &flight{began: time.Now(), done: make(chan struct{}), span: trace.SpanContextFromContext(ctx)}
 		c.state.flights[id] = f
 		c.calls.Add(1)
 		go c.fly(context.WithoutCancel(ctx), q, id, f)
 	}
 	c.state.waiting++
+	if !requestOf(ctx).refresh {
+		f.waiting++
+	}
 	return f, nil
 }
 
-func (c *Coalesce) leave() {
+// leave ends a wait and says whether the call has ended.
+func (c *Coalesce) leave(ctx context.Context, f *flight) bool {
 	c.state.Lock()
 	defer c.state.Unlock()
 	c.state.waiting--
+	if !requestOf(ctx).refresh {
+		f.waiting--
+	}
+	return f.ended
 }
 
 // fly carries a call out.
@@ -157,7 +194,14 @@ func (c *Coalesce) fly(ctx context.Context, q question.Question, id ID, f *fligh
 	f.verdict, f.err = c.call(f.follow(ctx), q)
 	c.state.Lock()
 	delete(c.state.flights, id)
+	f.ended = true
+	unheard := f.waiting == 0
 	c.state.Unlock()
+	if unheard && f.err == nil && c.cfg.Unheard != nil && f.trail.source() == FromUpstream {
+		c.cfg.Unheard(ctx, &Answer{
+			Key: q.Key(), Question: q, Verdict: f.verdict, Source: FromUpstream, Phases: f.trail.phases(time.Since(f.began)), Background: true,
+		})
+	}
 	close(f.done)
 }
 
@@ -176,6 +220,7 @@ func (c *Coalesce) call(ctx context.Context, q question.Question) (v Verdict, er
 
 // follow has the flight know how its call goes on.
 func (f *flight) follow(ctx context.Context) context.Context {
+	ctx = f.trail.into(ctx)
 	ctx = endor.WithAttempt(ctx, func() { f.asked.Store(true) })
 	return endor.WithFailure(ctx, f.failed.Store)
 }

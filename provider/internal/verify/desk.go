@@ -38,6 +38,8 @@ type Desk struct {
 	undecided *prometheus.CounterVec
 	staled    prometheus.Counter
 	overruns  prometheus.Counter
+	observe   func(context.Context, *Answer) // may be nil
+	spans     spans
 
 	// refreshes are under way behind answers that were given.
 	refreshes sync.WaitGroup
@@ -53,7 +55,8 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 	f := promauto.With(cfg.Registerer)
 	d := &Desk{
 		budget: cfg.Budget, degradedWait: cfg.DegradedWait,
-		keys: newKeyReader(cfg.Resolver), cache: cache, shared: cfg.Shared, calls: calls, degraded: degraded,
+		keys: newKeyReader(cfg.Resolver, cfg.Registerer), cache: cache, shared: cfg.Shared, calls: calls, degraded: degraded,
+		observe: cfg.Observe, spans: spans{cfg.Tracer},
 		verdicts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "verdicts_total",
 			Help: "Keys that were answered with a verdict, by code.",
@@ -77,6 +80,9 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 			d.verdicts.WithLabelValues(string(code))
 		}
 	}
+	for _, u := range Undecidable() {
+		d.undecided.WithLabelValues(string(u.Code), string(u.Cause))
+	}
 	return d
 }
 
@@ -84,7 +90,9 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 // order. It asks about all at the same time and returns as soon as each is
 // answered, at the end of the budget, or when ctx ends.
 func (d *Desk) Answers(ctx context.Context, keys []string) []Answer {
+	start := time.Now()
 	answers := make([]Answer, len(keys))
+	looking, span := d.spans.cache(ctx)
 	var unknown []unanswered
 	var due []readKey
 	for i, key := range keys {
@@ -97,23 +105,40 @@ func (d *Desk) Answers(ctx context.Context, keys []string) []Answer {
 		}
 		a.Question = read.question
 		var refresh bool
-		if a.Verdict, a.Cached, refresh = d.cache.peek(read.id); refresh {
+		var kept bool
+		if a.Verdict, kept, refresh = d.cache.peek(read.id); refresh {
 			due = append(due, read)
 		}
-		if !a.Cached {
+		if !kept {
 			unknown = append(unknown, unanswered{Answer: a, id: read.id})
+			continue
 		}
+		a.Source = FromMemory
 	}
 	if len(due) > 0 {
 		d.refresh(ctx, due)
 	}
-	if unknown = d.lookUp(ctx, unknown); len(unknown) > 0 {
+	unknown = d.lookUp(looking, unknown)
+	endCache(span, len(keys), len(unknown))
+	if len(unknown) > 0 {
 		d.ask(ctx, unknown)
 	}
-	for i := range answers {
-		d.count(&answers[i])
-	}
+	d.tell(ctx, answers, time.Since(start))
 	return answers
+}
+
+// tell counts answers and tells whoever wants to know.
+func (d *Desk) tell(ctx context.Context, answers []Answer, took time.Duration) {
+	for i := range answers {
+		a := &answers[i]
+		d.count(a)
+		if a.Phases.Total == 0 { // nobody was asked
+			a.Phases.Total = took
+		}
+		if d.observe != nil {
+			d.observe(ctx, a)
+		}
+	}
 }
 
 // unanswered is an answer that is still to be found.
@@ -133,10 +158,14 @@ func (d *Desk) lookUp(ctx context.Context, unknown []unanswered) []unanswered {
 	}
 	kept := d.shared.Get(ctx, ids)
 	return slices.DeleteFunc(unknown, func(u unanswered) bool {
-		if v, ok := kept[u.id]; ok {
-			u.Verdict, u.Cached = d.cache.adopt(u.id, u.Question, v)
+		v, ok := kept[u.id]
+		if ok {
+			v, ok = d.cache.adopt(u.id, u.Question, v)
 		}
-		return u.Cached
+		if ok {
+			u.Verdict, u.Source = v, FromRedis
+		}
+		return ok
 	})
 }
 
@@ -152,12 +181,9 @@ func (d *Desk) ask(ctx context.Context, unknown []unanswered) {
 	var wg sync.WaitGroup
 	for _, u := range unknown {
 		wg.Go(func() {
-			v, err := d.calls.Verify(asking, u.Question)
-			if err != nil {
-				u.Undecided = undecided(err)
-				return
-			}
-			u.Verdict = v
+			asking, span := d.spans.key(asking, u.Question)
+			d.calls.ask(asking, u.Answer)
+			endKey(span, u.Answer)
 		})
 	}
 	wg.Wait()
@@ -181,7 +207,7 @@ func (d *Desk) fallBack(u unanswered) {
 		return
 	}
 	if v, ok := d.cache.stale(u.id); ok {
-		u.Verdict, u.Cached, u.Undecided = v, true, nil
+		u.Verdict, u.Source, u.Undecided = v, FromStale, nil
 		d.staled.Inc()
 	}
 }
@@ -194,8 +220,11 @@ func (d *Desk) refresh(ctx context.Context, due []readKey) {
 		d.catchUp(ctx, due)
 		for _, r := range due {
 			d.refreshes.Go(func() {
+				ctx, span := d.spans.key(withRequest(ctx, &request{unknown: 1, refresh: true}), r.question)
 				// What became of it is in the cache, or nowhere.
-				_, _ = d.calls.Verify(withRequest(ctx, &request{unknown: 1, refresh: true}), r.question)
+				a := Answer{Question: r.question, Background: true}
+				d.calls.ask(ctx, &a)
+				endKey(span, &a)
 			})
 		}
 	})

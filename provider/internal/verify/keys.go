@@ -5,6 +5,8 @@ package verify
 
 import (
 	"github.com/maypok86/otter/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 )
@@ -33,11 +35,13 @@ const (
 	overhead = 512
 )
 
-func newKeyReader(r Resolver) *keyReader {
-	return &keyReader{resolver: r, kept: otter.Must(&otter.Options[string, readKey]{
+func newKeyReader(r Resolver, reg prometheus.Registerer) *keyReader {
+	kept := otter.Must(&otter.Options[string, readKey]{
 		MaximumWeight: keptBytes,
 		Weigher:       func(key string, _ readKey) uint32 { return uint32(min(2*len(key), keptBytes)) + overhead },
-	})}
+	})
+	promauto.With(reg).NewGaugeFunc(bytesOpts("keys"), func() float64 { return float64(kept.WeightedSize()) })
+	return &keyReader{resolver: r, kept: kept}
 }
 
 // read reads a key; its errors are those of [question.Parse] and

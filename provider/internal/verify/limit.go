@@ -165,7 +165,9 @@ func (l *Limit) acquire(ctx context.Context, opened <-chan struct{}) (*waiter, e
 	case <-opened:
 		turnedBack = true
 	}
-	l.seconds.Observe(time.Since(start).Seconds())
+	waited := time.Since(start)
+	l.seconds.Observe(waited.Seconds())
+	trailOf(ctx).waited(waited)
 	if ctx.Err() != nil { // perhaps as well as a slot
 		l.leave(w)
 		return nil, context.Cause(ctx)

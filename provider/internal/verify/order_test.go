@@ -45,8 +45,8 @@ func TestARefusalThatIsOverStillOutranksWhatWasAskedBefore(t *testing.T) {
 		synctest.Wait()
 		shared.becomes("shared replays")
 		time.Sleep(20 * time.Second)
-		if got := one(t, a); got.Code() != verify.Revoked || got.Cached {
-			t.Errorf("%s, cached %v; want that Endor is asked again, and not that what was asked before the revocation is believed", got.Code(), got.Cached)
+		if got := one(t, a); got.Code() != verify.Revoked || got.Cached() {
+			t.Errorf("%s, cached %v; want that Endor is asked again, and not that what was asked before the revocation is believed", got.Code(), got.Cached())
 		}
 	})
 }
@@ -64,7 +64,7 @@ func TestWhatOneReplicaRenewedTheOthersNeedNotRenew(t *testing.T) {
 			t.Errorf("Endor asked %d times, want once at first and once to renew", n)
 		}
 		time.Sleep(3 * time.Minute)
-		if got := one(t, b); !got.Cached || e.asked() != 2 {
+		if got := one(t, b); !got.Cached() || e.asked() != 2 {
 			t.Errorf("what the other replica renewed is not kept for a life of its own")
 		}
 	})

@@ -217,7 +217,7 @@ func TestAHitInTheLastQuarterAsksAgainBehindTheAnswer(t *testing.T) {
 		time.Sleep(time.Second)
 		start := time.Now()
 		for range 10 {
-			if got := one(t, desk); !got.Verdict.Verified() || !got.Cached {
+			if got := one(t, desk); !got.Verdict.Verified() || !got.Cached() {
 				t.Fatalf("%+v, want the kept verdict", got)
 			}
 		}
@@ -229,7 +229,7 @@ func TestAHitInTheLastQuarterAsksAgainBehindTheAnswer(t *testing.T) {
 			t.Errorf("asked %d times, want one refresh for ten hits", e.asked())
 		}
 		time.Sleep(4 * time.Minute)
-		if got := one(t, desk); !got.Cached {
+		if got := one(t, desk); !got.Cached() {
 			t.Error("the renewed verdict is not kept for a life of its own")
 		}
 	})
@@ -253,8 +253,8 @@ func TestARefreshReplacesALiveVerifiedOnlyByAKnownVerdict(t *testing.T) {
 				time.Sleep(4 * time.Minute)
 				one(t, desk)
 				synctest.Wait()
-				if got := one(t, desk); got.Code() != tc.want || !got.Cached {
-					t.Errorf("%s, cached %v; want %s, kept", got.Code(), got.Cached, tc.want)
+				if got := one(t, desk); got.Code() != tc.want || !got.Cached() {
+					t.Errorf("%s, cached %v; want %s, kept", got.Code(), got.Cached(), tc.want)
 				}
 			})
 		})
@@ -286,8 +286,8 @@ func TestAWrongSignerLivesAsLongAsTheVerifiedOfTheSameImage(t *testing.T) {
 		desk.Answers(t.Context(), []string{wrong, elsewhere})
 		time.Sleep(time.Minute)
 		got := desk.Answers(t.Context(), []string{wrong, elsewhere})
-		if !got[0].Cached || got[1].Cached {
-			t.Errorf("after a minute: kept %v for the image that somebody signed, %v for the other; want true and false", got[0].Cached, got[1].Cached)
+		if !got[0].Cached() || got[1].Cached() {
+			t.Errorf("after a minute: kept %v for the image that somebody signed, %v for the other; want true and false", got[0].Cached(), got[1].Cached())
 		}
 	})
 }

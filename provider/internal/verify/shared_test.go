@@ -67,8 +67,8 @@ func pair[S verify.Shared](t *testing.T, shared S, play func(t *testing.T, a, b 
 func TestWhatOneReplicaHeardTheOthersNeedNotAsk(t *testing.T) {
 	pair(t, newReplicas(), func(t *testing.T, a, b *verify.Desk, shared *replicas, e *fakeEndor) {
 		one(t, a)
-		if got := one(t, b); !got.Verdict.Verified() || !got.Cached || e.asked() != 1 {
-			t.Errorf("%s, cached %v, Endor asked %d times; want the shared verdict", got.Code(), got.Cached, e.asked())
+		if got := one(t, b); !got.Verdict.Verified() || !got.Cached() || e.asked() != 1 {
+			t.Errorf("%s, cached %v, Endor asked %d times; want the shared verdict", got.Code(), got.Cached(), e.asked())
 		}
 		gets := shared.gets
 		if one(t, b); shared.gets != gets {
@@ -92,8 +92,8 @@ func TestTheAgeOfASharedVerdictGoesOn(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		one(t, b)
 		time.Sleep(2 * time.Minute)
-		if got := one(t, b); got.Cached || e.asked() != 2 {
-			t.Errorf("five minutes after it was asked a verdict is kept (%v) because it was copied at three", got.Cached)
+		if got := one(t, b); got.Cached() || e.asked() != 2 {
+			t.Errorf("five minutes after it was asked a verdict is kept (%v) because it was copied at three", got.Cached())
 		}
 	})
 }
@@ -114,7 +114,7 @@ func TestAVerdictFromTheFutureIsNotBelieved(t *testing.T) {
 			v.AskedAt = v.AskedAt.Add(5*time.Second + time.Nanosecond)
 			shared.kept[id] = v
 		}
-		if got := one(t, b); got.Cached {
+		if got := one(t, b); got.Cached() {
 			t.Errorf("a verdict asked for more than five seconds from now was taken from the shared cache")
 		}
 	})

@@ -4,10 +4,12 @@
 package verify
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config configures a [Desk] and all that stands behind it. What is zero has
@@ -39,6 +41,12 @@ type Config struct {
 	// Shared is a cache that other providers share; nil means that there is none.
 	Shared Shared
 
+	// Observe is told of each answer that is given, before it is given, and of each
+	// verdict that nobody waits for any more. It must return soon, and keep and
+	// change nothing of what it is shown. Nil means nobody.
+	Observe func(context.Context, *Answer)
+
+	Tracer     trace.Tracer          // nil means that no spans are made
 	Log        *slog.Logger          // nil means none
 	Registerer prometheus.Registerer // nil means that nobody reads the metrics
 	Now        func() time.Time      // the wall clock; nil means that of the system
@@ -74,6 +82,8 @@ func New(core Verifier, cfg Config) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	calls := NewCoalesce(cache, CoalesceConfig{Timeout: cfg.UpstreamTimeout, Budget: cfg.Budget, Impatient: degraded.Now})
+	calls := NewCoalesce(cache, CoalesceConfig{
+		Timeout: cfg.UpstreamTimeout, Budget: cfg.Budget, Impatient: degraded.Now, Unheard: cfg.Observe,
+	})
 	return newDesk(cfg, calls, cache, degraded), nil
 }

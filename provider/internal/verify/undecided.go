@@ -4,8 +4,10 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 )
@@ -74,6 +76,32 @@ var undecidedSentences = map[Cause]string{
 	Cause(endor.ReasonRedirect):    "the address of the Endor Labs API redirects elsewhere, which the provider does not follow; correct --endor-api",
 	Cause(endor.ReasonGateway):     "a proxy before Endor Labs refuses the provider's calls; check the proxy and --endor-api",
 	causeNoNamespace:               "neither the policy nor the provider names an Endor namespace; set --endor-namespace, or namespace in the constraint",
+}
+
+// Undecidable are all the codes and causes that a provider in a cluster can
+// give, without an Err: not those of a run at a desk, which ends or replays.
+func Undecidable() []Undecided {
+	list := make([]Undecided, 0, len(undecidedSentences))
+	for cause := range undecidedSentences {
+		if cause != CauseInterrupted && cause != CauseNotRecorded {
+			list = append(list, Undecided{Code: codeOfCause(cause), Cause: cause})
+		}
+	}
+	slices.SortFunc(list, func(a, b Undecided) int {
+		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Cause, b.Cause))
+	})
+	return list
+}
+
+// codeOfCause is Misconfigured for what only the operator can mend.
+func codeOfCause(c Cause) Code {
+	switch endor.Reason(c) {
+	case endor.ReasonCredentials, endor.ReasonLicense, endor.ReasonForbidden, endor.ReasonNotFound, endor.ReasonRedirect, endor.ReasonGateway,
+		endor.Reason(causeNoNamespace):
+		return Misconfigured
+	default:
+		return Unavailable
+	}
 }
 
 // Sentence says what happened and what to do, on one line, without the code.

@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tracing
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Where spans go and for how long that is tried, if nobody says.
+const (
+	defaultEndpoint = "http://localhost:4318"
+	defaultTimeout  = 10 * time.Second
+)
+
+// settings are those of the exporter. What concerns sampling, batches, limits and
+// the resource is read by the SDK itself.
+type settings struct {
+	endpoint string // the whole address
+	headers  http.Header
+	timeout  time.Duration // of one batch with all attempts
+	gzip     bool
+	tls      *tls.Config
+}
+
+// read reads the variables. on says whether spans are wanted at all.
+func read(getenv func(string) string) (s settings, on bool, err error) {
+	// The variable of the signal wins over that of all signals.
+	of := func(name string) string {
+		return strings.TrimSpace(cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), getenv("OTEL_EXPORTER_OTLP_"+name)))
+	}
+	exporter := getenv("OTEL_TRACES_EXPORTER")
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || exporter == "none" || exporter == "" && of("ENDPOINT") == "" {
+		return settings{}, false, nil
+	}
+	var errs []error
+	if exporter != "" && exporter != "otlp" {
+		errs = append(errs, fmt.Errorf("OTEL_TRACES_EXPORTER is %q; only otlp and none are known here", exporter))
+	}
+	if p := of("PROTOCOL"); p != "" && p != "http/protobuf" {
+		errs = append(errs, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q; only http/protobuf is spoken here, which collectors take on port 4318", p))
+	}
+	if s.endpoint, err = endpoint(getenv); err != nil {
+		errs = append(errs, err)
+	}
+	if s.headers, err = headers(of("HEADERS")); err != nil {
+		errs = append(errs, err)
+	}
+	s.timeout = defaultTimeout
+	if t := of("TIMEOUT"); t != "" {
+		ms, err := strconv.ParseUint(t, 10, 31)
+		if err != nil || ms == 0 {
+			errs = append(errs, fmt.Errorf("OTEL_EXPORTER_OTLP_TIMEOUT is %q; it is a number of milliseconds", t))
+		}
+		s.timeout = time.Duration(ms) * time.Millisecond
+	}
+	switch c := of("COMPRESSION"); c {
+	case "", "none":
+	case "gzip":
+		s.gzip = true
+	default:
+		errs = append(errs, fmt.Errorf("OTEL_EXPORTER_OTLP_COMPRESSION is %q; it is gzip or none", c))
+	}
+	if s.tls, err = certificates(of("CERTIFICATE"), of("CLIENT_CERTIFICATE"), of("CLIENT_KEY")); err != nil {
+		errs = append(errs, err)
+	}
+	return s, true, errors.Join(errs...)
+}
+
+// endpoint is that of traces as it is, or that of all signals with the path of
+// traces. Its error does not repeat the address, which may hold a password.
+func endpoint(getenv func(string) string) (string, error) {
+	name, path := "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""
+	address := strings.TrimSpace(getenv(name))
+	if address == "" {
+		name, path = "OTEL_EXPORTER_OTLP_ENDPOINT", "v1/traces"
+		address = cmp.Or(strings.TrimSpace(getenv(name)), defaultEndpoint)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "", errors.New(name + " is no address; write it as http://HOST:4318")
+	}
+	if path == "" {
+		return u.String(), nil
+	}
+	return u.JoinPath(path).String(), nil
+}
+
+// headers reads NAME=VALUE,NAME=VALUE with percent-encoded values. Its error does
+// not repeat them: they are credentials.
+func headers(list string) (http.Header, error) {
+	h := http.Header{}
+	for pair := range strings.SplitSeq(list, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if name = strings.TrimSpace(name); !ok || name == "" || err != nil || strings.ContainsAny(name+value, "\r\n\x00") {
+			return nil, errors.New("OTEL_EXPORTER_OTLP_HEADERS cannot be read; write it as NAME=VALUE,NAME=VALUE")
+		}
+		h.Set(name, value)
+	}
+	return h, nil
+}
+
+// certificates are nil if the system's are to be used and none is shown.
+func certificates(caFile, certFile, keyFile string) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %s holds no certificate", caFile)
+		}
+	}
+	if certFile+keyFile != "" {
+		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
