@@ -48,10 +48,8 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	promtool(t, "test", "rules", file)
 }
 
-const (
-	metricPrefix  = "endor_gatekeeper_provider_"
-	releaseLabels = `job="` + name + `",namespace="` + name + `"`
-)
+// releaseLabels are those that the rules ask for.
+const releaseLabels = `job="` + name + `",namespace="` + name + `"`
 
 // eachFiresAndDoesNot holds that no alert goes untested.
 func eachFiresAndDoesNot(t *testing.T, rules ruleFile, cases []byte) {
