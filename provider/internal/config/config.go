@@ -52,6 +52,8 @@ type Serve struct {
 	ProviderCAFile  string
 	ProviderOwner   string
 
+	CountConstraintsOf string
+
 	Endor
 	AllowedEndorNamespaces []string
 	EndorAPIKeyExpiry      Date
@@ -121,6 +123,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.ProviderTimeout, "provider-timeout", 2*time.Second, "timeout in it, whole seconds; at least --response-budget and 0.2s")
 	fs.StringVar(&c.ProviderCAFile, "provider-ca-file", "", "`file` with the CAs in it (PEM), when the server's certificate is in files; read again when it changes")
 	fs.StringVar(&c.ProviderOwner, "provider-owner", "", "`name` of a ClusterRole that owns it: when that is deleted, so is the Provider; default: none")
+	fs.StringVar(&c.CountConstraintsOf, "count-constraints-of", "", "`name` of a Provider object: count the constraints that ask it, by what they do, as metrics; needs permission to list them; default: none")
 
 	c.Endor.Bind(fs)
 	fs.StringSliceVar(&c.AllowedEndorNamespaces, "allowed-endor-namespaces", nil, "Endor `namespaces` that constraints may name besides --endor-namespace; default: any")
