@@ -95,7 +95,7 @@ type history struct {
 	From, To            string
 	Lines               []line
 	Bars                []bar
-	grid2
+	shownGrid
 }
 
 // line is one of the chart's scale.
@@ -123,7 +123,7 @@ func newHistory(r *report.Report) *history {
 	}
 	h := &history{
 		Width: chartWidth, Height: chartHeight, Left: chartLeft, TextX: chartLeft - 8, Foot: chartHeight - 8,
-		From: day(points[0].At), To: day(points[len(points)-1].At), grid2: *newGrid(historyGrid(points)),
+		From: day(points[0].At), To: day(points[len(points)-1].At), shownGrid: *newGrid(historyGrid(points)),
 	}
 	h.Label = fmt.Sprintf("Images by verdict in %d reports. First: %s. Last: %s.", len(points), breakdown(points[0].Totals), breakdown(points[len(points)-1].Totals))
 	step := tick(most)

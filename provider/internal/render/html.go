@@ -67,7 +67,7 @@ type page struct {
 	Notices     []report.Notice
 	Readiness   *readiness
 	Changes     *changes
-	Constraints *grid2
+	Constraints *shownGrid
 
 	FallbackNote string
 	Fallback     []fallback
@@ -123,17 +123,17 @@ func kinds(r *report.Report) string {
 	}
 }
 
-// grid2 is a grid whose cells are visible and whose heads are not shouted.
-type grid2 struct {
+// shownGrid is a grid whose cells are visible and whose heads are not shouted.
+type shownGrid struct {
 	Head []string
 	Rows [][]string
 }
 
-func newGrid(g grid) *grid2 {
+func newGrid(g grid) *shownGrid {
 	if len(g.rows) == 0 {
 		return nil
 	}
-	shown := grid2{Head: titles(g.head)}
+	shown := shownGrid{Head: titles(g.head)}
 	for _, row := range g.rows {
 		cells := make([]string, len(row))
 		for i, c := range row {
@@ -144,7 +144,7 @@ func newGrid(g grid) *grid2 {
 	return &shown
 }
 
-func newConstraints(list []report.Constraint) *grid2 { return newGrid(constraintsGrid(list)) }
+func newConstraints(list []report.Constraint) *shownGrid { return newGrid(constraintsGrid(list)) }
 
 // readiness as the page shows it.
 type readiness struct {

@@ -34,7 +34,8 @@ func TestGoldenFiles(t *testing.T) {
 	for _, format := range Formats() {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			got := rendered(t, format, hostile(), Options{})
+			// Style and script stand in html/, and their hashes in the policy.
+			got := strings.NewReplacer(style, "", script, "").Replace(rendered(t, format, hostile(), Options{}))
 			file := filepath.Join("testdata", "report."+format)
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {

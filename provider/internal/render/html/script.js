@@ -100,7 +100,16 @@
     return make('td', { role: 'cell', 'data-label': label, class: className }, ...children);
   }
 
-  function nameOf(image) {
+  // shorten leaves out the middle of what is too long for a row; details have all.
+  function shorten(text, limit) {
+    const letters = [...text];
+    if (letters.length <= limit) return text;
+    const end = Math.floor(limit * 0.3);
+    return letters.slice(0, limit - end - 1).join('') + '…' + letters.slice(letters.length - end).join('');
+  }
+
+  function nameOf(whole) {
+    const image = whole.length > 250 ? shorten(whole, 150) : whole;
     const name = make('span', { class: 'name' });
     const digest = image.indexOf('@sha256:');
     const rest = digest < 0 ? '' : image.slice(digest);
@@ -125,7 +134,7 @@
     const button = make('button', { type: 'button', class: 'open-button', 'aria-expanded': 'false', title: row.image }, icon('open'), nameOf(row.image));
     const head = make('td', { role: 'cell' }, button);
     if (row.reason) head.append(make('span', { class: 'reason' }, row.reason.split('; ')[0]));
-    const spaces = make('span', { class: 'name' }, some(row.namespaces, 3) || '–');
+    const spaces = make('span', { class: 'name' }, shorten(some(row.namespaces, 3), 130) || '–');
     const line = make('tr', { role: 'row', class: 'row' }, head,
       cell('Verdict', '', make('span', { class: 'pill ' + row.class }, icon(row.class), make('span', {}, ...wrappable(row.verdict)))),
       cell('Next rollout', '', make('span', { class: row.next }, row.next)),
