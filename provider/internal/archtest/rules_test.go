@@ -43,6 +43,8 @@ var layers = []rule{
 	alone("certs"),
 	only("cluster", "certs"),
 	alone("config"),
+	alone("docs"),
+	only("docs/configuration", "config"),
 	alone("engine"),
 	alone("manifest"),
 	alone("printable"),
@@ -60,7 +62,7 @@ var layers = []rule{
 	only("demo", "testbed"),
 	only("soak", "endor/endortest", "testbed"),
 	only("localcluster", "certs", "testbed"),
-	only("localcluster/cluster", "localcluster"),
+	only("localcluster/cluster", "localcluster", "testbed"),
 	alone("policytest"),
 	only("policytest/live", "certs", "engine", "manifest", "testbed"),
 }
