@@ -160,16 +160,16 @@ soak: build ## The program for SOAK (30m) with faults that come and go, every an
 ##@ Generate
 
 .PHONY: generate
-generate: need-go ## Make policies/library, the chart's README and schema, the manifests of deploy/ and docs/configuration.md
+generate: need-go ## Make policies/library, the chart's README and schema, the manifests of deploy/ and the lists of docs/
 	go run ./scripts/policygen
 	go -C scripts/chart run .
-	go run ./provider/internal/docs/configuration
+	go run ./provider/internal/docs/generate
 
 .PHONY: verify
 verify: need-go ## Fail if something generated, a go.mod or the format is out of date
 	go run ./scripts/policygen -check
 	go -C scripts/chart run . -check
-	go run ./provider/internal/docs/configuration -check
+	go run ./provider/internal/docs/generate -check
 	go mod tidy -diff
 	go -C scripts/tools mod tidy -diff
 	go -C scripts/perfdoc mod tidy -diff

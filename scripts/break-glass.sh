@@ -26,7 +26,7 @@ Exit status: 0, or 1 if something could not be changed; what was not is named.
 HELP
 }
 
-annotation=endor-gatekeeper-provider/break-glass-was
+annotation=endorlabs.com/break-glass
 kind=k8sendorsignedimages.constraints.gatekeeper.sh
 kubectl=${KUBECTL:-kubectl}
 

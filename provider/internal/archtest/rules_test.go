@@ -44,7 +44,7 @@ var layers = []rule{
 	only("cluster", "certs"),
 	alone("config"),
 	alone("docs"),
-	only("docs/configuration", "config"),
+	only("docs/generate", "config"),
 	alone("engine"),
 	alone("manifest"),
 	alone("printable"),

@@ -138,7 +138,7 @@ func wrong(t *testing.T, words []string) (found []string) {
 	case base == "kubectl" && len(args) > 0 && args[0] == "endor":
 		found = append(found, unknownTo("kubectl-endor", args[1:], flags)...)
 	case base == "kubectl":
-		found = append(found, oneOf("kubectl", args, "annotate api-resources apply auth config create debug delete describe edit events exec get label logs "+
+		found = append(found, oneOf("kubectl", args, "annotate api-resources apply auth config create debug delete describe diff edit events exec get label logs "+
 			"patch port-forward replace rollout run scale set version wait")...)
 	case base == "helm":
 		found = append(found, oneOf("helm", args, "get history install list package pull registry repo rollback show status template uninstall upgrade version")...)

@@ -107,8 +107,7 @@ func Blocks(root, file string) ([]Block, error) {
 			continue
 		}
 		begin := i + 1
-		for i++; i < len(lines) && strings.TrimSpace(lines[i]) != fence; i++ {
-		}
+		i = begin + slices.IndexFunc(append(lines[begin:len(lines):len(lines)], fence), func(line string) bool { return strings.TrimSpace(line) == fence })
 		switch language {
 		case "console":
 			b, err := readBlock(last, lines[begin:i], begin+1)

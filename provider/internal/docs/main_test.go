@@ -4,6 +4,7 @@
 package docs_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,7 +38,7 @@ func run(m *testing.M) (status int, err error) {
 	if bin, err = os.MkdirTemp("", "docs-*"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(bin)
+	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
 	programs, err := testbed.Build(bin, "endor-gatekeeper-provider", "kubectl-endor", "endor-emulator")
 	if err != nil {
 		return 0, err
@@ -52,7 +53,7 @@ func run(m *testing.M) (status int, err error) {
 
 // readHelp asks for the help of a command, and of those below it.
 func readHelp(program string, command ...string) error {
-	out, err := exec.Command(program, append(command, "--help")...).CombinedOutput() //nolint:gosec // ours, and built here
+	out, err := exec.Command(program, append(command, "--help")...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s --help: %w\n%s", program, strings.Join(command, " "), err, out)
 	}

@@ -40,8 +40,8 @@ func Start(ctx context.Context, dir, scratch string, env []string) (*Session, er
 		return nil, err
 	}
 	s := &Session{
-		// Readers have bash or zsh; scripts of the repository want bash.
-		cmd: exec.CommandContext(ctx, "bash", "--noprofile", "--norc"), script: filepath.Join(scratch, "command.sh"),
+		// What works in it works in the shells that readers have.
+		cmd: exec.CommandContext(ctx, "sh"), script: filepath.Join(scratch, "command.sh"),
 		stdout: bufio.NewReader(read), pipe: read,
 	}
 	s.cmd.Dir, s.cmd.Env = dir, env
