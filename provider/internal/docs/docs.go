@@ -70,8 +70,8 @@ func (b Block) Where(c Command) string { return fmt.Sprintf("%s:%d", b.File, c.L
 // Files are the documents whose commands are held to work, by their paths in
 // the repository at root.
 func Files(root string) ([]string, error) {
-	files := []string{"README.md", "CONTRIBUTING.md"}
-	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "deploy/*.md", "policies/*.md", "charts/*/*.md"} {
+	var files []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "deploy/*.md", "policies/*.md", "charts/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return nil, err
