@@ -128,6 +128,28 @@ e2e: need-go ## Policy and provider in a cluster of their own, asserted
 	@go run ./provider/internal/localcluster/cluster build
 	go test -count=1 -v -timeout 20m -tags=grpcnotrace,e2e ./provider/internal/e2e
 
+##@ Release
+
+# Nothing is published: .github/workflows/release.yaml does that, for a tag.
+.PHONY: release
+release: need-go ## All files of the release VERSION=v1.2.3 into dist/; ONLY=kubectl-endor,linux/amd64 makes less
+	go -C scripts/release run . -version '$(VERSION)' $(if $(ONLY),-only '$(ONLY)') $(if $(DIRTY),-dirty)
+
+.PHONY: test-release
+test-release: need-go ## Archives, checksums, bills of materials, krew's manifest, and the rules of the workflows
+	go -C scripts/release vet -tags=grpcnotrace,reproducible ./...
+	go -C scripts/release test -count=1 ./...
+
+.PHONY: test-reproducible
+test-reproducible: need-go ## Build the provider twice, with empty build caches and in other folders, and compare the bytes
+	go -C scripts/release test -count=1 -v -timeout 30m -tags=grpcnotrace,reproducible -run '^TestTheProviderIsReproducible$$' .
+
+##@ Against the real API
+
+.PHONY: conformance-live
+conformance-live: need-go ## What is assumed of Endor Labs, asked of the real API with your ENDOR_* credentials
+	@mkdir -p bin && go build -o bin/conformance ./provider/internal/conformance && exec bin/conformance
+
 ##@ Measure
 
 .PHONY: bench
@@ -176,11 +198,12 @@ verify: need-go ## Fail if something generated, a go.mod or the format is out of
 	go -C scripts/perfdoc run . -check
 	go -C scripts/chart mod tidy -diff
 	go -C scripts/cluster mod tidy -diff
+	go -C scripts/release mod tidy -diff
 	@files=$$(gofmt -l provider scripts) && test -z "$$files" || { echo "gofmt -w $$files" >&2; exit 1; }
 
 .PHONY: clean
-clean: ## Remove bin/
-	rm -rf bin
+clean: ## Remove bin/ and dist/
+	rm -rf bin dist
 
 # A Go that is too old fails on go.mod before it can say anything else.
 .PHONY: need-go
