@@ -107,6 +107,13 @@ test-chart: need-go ## The Helm chart and deploy/: lint, helm-unittest, each mod
 	go -C scripts/chart vet ./...
 	go -C scripts/chart test -count=1 ./...
 
+.PHONY: test-alerts
+test-alerts: build ## Alerts with promtool, and the dashboard with a Prometheus that reads the provider through a soak of 45 seconds
+	@for program in promtool prometheus redis-server; do command -v $$program >/dev/null || \
+		{ echo "This needs $$program: apt-get install prometheus redis-server" >&2; exit 1; }; done
+	go -C scripts/chart vet -tags=alerts ./...
+	go -C scripts/chart test -tags=alerts -count=1 -v -run 'Promtool|Alerts|Panel' ./...
+
 ##@ The image
 
 .PHONY: test-image

@@ -28,6 +28,7 @@ const (
 	readmeFile     = "README.md"
 	schemaFile     = "values.schema.json"
 	templateCopy   = "files/k8sendorsignedimages.yaml"
+	dashboardFile  = "files/dashboard.json"
 	templateSource = "policies/library/k8sendorsignedimages/template.yaml"
 	installFile    = "deploy/install.yaml"
 	baseFile       = "deploy/base/provider.yaml"
@@ -58,7 +59,11 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	generated := map[string][]byte{readmeFile: readme, schemaFile: valuesSchema, templateCopy: template}
+	dashboard, err := renderDashboard()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dashboardFile, err)
+	}
+	generated := map[string][]byte{readmeFile: readme, schemaFile: valuesSchema, templateCopy: template, dashboardFile: dashboard}
 	c, err := load(folder, generated)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,7 @@
 
 // Chart makes what is generated about the Helm chart: its README and its schema
 // from values.yaml, its copy of the ConstraintTemplate from policies/library,
-// and the manifests of deploy from its own output.
+// its dashboard, and the manifests of deploy from its own output.
 //
 //	go -C scripts/chart run .         writes
 //	go -C scripts/chart run . -check  writes nothing, exit code 1 if something would change

@@ -71,6 +71,11 @@ SPDX-License-Identifier: Apache-2.0
 {{- include "endor-gatekeeper-provider.ownsProvider" . }}{{ include "endor-gatekeeper-provider.clientCAWebhook" . }}
 {{- end }}
 
+{{/* Not empty if the program counts constraints, for which alone it would not speak to the API server. */}}
+{{- define "endor-gatekeeper-provider.countsConstraints" -}}
+{{- if and .Values.constraintMetrics (include "endor-gatekeeper-provider.needsAPI" .) }}true{{ end }}
+{{- end }}
+
 {{- define "endor-gatekeeper-provider.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -38,6 +38,7 @@ func (p *provider) newIdentity() error {
 	if err := errors.Join(b.connect(), b.server(), b.clients()); err != nil {
 		return err
 	}
+	b.enforcement()
 	if len(b.reload.Sources) > 0 {
 		b.run = append(b.run, b.reload.Run)
 	}
@@ -57,7 +58,7 @@ type identityBuilder struct {
 }
 
 func (b *identityBuilder) connect() error {
-	if b.cfg.TLSSecret+b.cfg.ClientCAFromWebhook+b.cfg.ProviderName == "" {
+	if b.cfg.TLSSecret+b.cfg.ClientCAFromWebhook+b.cfg.ProviderName+b.cfg.CountConstraintsOf == "" {
 		return nil
 	}
 	var err error
@@ -158,6 +159,13 @@ func (b *identityBuilder) clients() error {
 		b.reload.Sources = append(b.reload.Sources, cas)
 	}
 	return nil
+}
+
+// enforcement counts who relies on the provider.
+func (b *identityBuilder) enforcement() {
+	if b.cfg.CountConstraintsOf != "" {
+		b.run = append(b.run, cluster.NewEnforcement(b.cfg.CountConstraintsOf, b.cluster, b.log, b.metrics).Run)
+	}
 }
 
 func (b *identityBuilder) tls() *tls.Config {

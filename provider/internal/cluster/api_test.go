@@ -164,6 +164,9 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 		if o := a.objects[path]; o != nil {
 			return answer(http.StatusOK, o), nil
 		}
+		if list := a.all(path); len(list.Items) > 0 {
+			return answer(http.StatusOK, list), nil
+		}
 		return status(http.StatusNotFound, metav1.StatusReasonNotFound), nil
 	case http.MethodPut:
 		sent := read(r)
@@ -190,6 +193,18 @@ func (a *api) apply(path string, sent *unstructured.Unstructured) {
 	maps.Copy(spec, sent.Object["spec"].(map[string]any))
 	merged.SetOwnerReferences(sent.GetOwnerReferences())
 	a.store(path, merged)
+}
+
+// all lists what is in a collection. Of one that is empty it is not known
+// whether it exists.
+func (a *api) all(collection string) *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List"}}
+	for _, path := range slices.Sorted(maps.Keys(a.objects)) {
+		if name, in := strings.CutPrefix(path, collection+"/"); in && !strings.Contains(name, "/") {
+			list.Items = append(list.Items, *a.objects[path])
+		}
+	}
+	return list
 }
 
 func (a *api) collection(r *http.Request, path, name string) *http.Response {

@@ -32,15 +32,20 @@ func DenyingConstraints(ctx context.Context, client dynamic.Interface, provider 
 	}
 	var names []string
 	for _, c := range list.Items {
-		asks, found, err := unstructured.NestedString(c.Object, "spec", "parameters", "provider")
-		if !found && err == nil {
-			asks = DefaultProvider
-		}
-		if (asks == provider || err != nil) && denies(c) {
+		if asks(c, provider) && denies(c) {
 			names = append(names, c.GetName())
 		}
 	}
 	return names, nil
+}
+
+// asks takes what it cannot read for a question to any provider.
+func asks(constraint unstructured.Unstructured, provider string) bool {
+	name, found, err := unstructured.NestedString(constraint.Object, "spec", "parameters", "provider")
+	if !found {
+		name = DefaultProvider
+	}
+	return err != nil || name == provider
 }
 
 // denies takes what it cannot read for a denial.

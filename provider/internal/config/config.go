@@ -52,6 +52,8 @@ type Serve struct {
 	ProviderCAFile  string
 	ProviderOwner   string
 
+	CountConstraintsOf string
+
 	EndorAPI               string
 	EndorCAFile            string
 	EndorNamespace         string
@@ -129,6 +131,7 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.ProviderTimeout, "provider-timeout", 2*time.Second, "timeout in it, whole seconds; at least --response-budget and 0.2s")
 	fs.StringVar(&c.ProviderCAFile, "provider-ca-file", "", "`file` with the CAs in it (PEM), when the server's certificate is in files; read again when it changes")
 	fs.StringVar(&c.ProviderOwner, "provider-owner", "", "`name` of a ClusterRole that owns it: when that is deleted, so is the Provider; default: none")
+	fs.StringVar(&c.CountConstraintsOf, "count-constraints-of", "", "`name` of a Provider object: count the constraints that ask it, by what they do, as metrics; needs permission to list them; default: none")
 
 	fs.StringVar(&c.EndorAPI, "endor-api", "https://api.endorlabs.com", "`URL` of the Endor Labs API (EU: https://api.eu.endorlabs.com)")
 	fs.StringVar(&c.EndorCAFile, "endor-ca-file", "", "`file` with the CAs of the Endor Labs API or of a proxy before it (PEM); default: the system's")

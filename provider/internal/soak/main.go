@@ -58,6 +58,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	length := flags.Duration("for", 30*time.Minute, "how `long`; at least 30s")
 	seed := flags.Uint64("seed", rand.Uint64(), "`number` that decides the faults and the questions")
 	program := flags.String("program", "bin/endor-gatekeeper-provider", "the provider's built program")
+	redis := flags.String("redis", "", "`address` of a Redis in which it shares verdicts; default: none")
+	targets := flags.String("targets", "", "`file` to write for a Prometheus that is to read its metrics")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,11 +72,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := listen(ctx, emulator)
+	api, err := listen(ctx, emulator.Handler())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, api.close()) }()
+	defer func() {
+		emulator.Close() // what hangs would hang on
+		err = errors.Join(err, api.close())
+	}()
+	cluster, err := listen(ctx, http.HandlerFunc(constraints))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cluster.close()) }()
 
 	dir, err := os.MkdirTemp("", "endor-soak-")
 	if err != nil {
@@ -85,13 +95,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	around, err := surroundings{dir: dir, redis: *redis, api: cluster.url}.flags()
+	if err != nil {
+		return err
+	}
 	provider, err := testbed.Start(ctx, testbed.Config{
 		Program: *program, Certificates: certificates,
 		API: api.url, Key: endortest.DefaultAPIKey, Secret: endortest.DefaultAPISecret, Namespace: endortest.DefaultNamespace,
-		Args: []string{
-			"--cache-ttl=" + cacheTTL.String(), "--cache-negative-ttl=" + negativeTTL.String(), "--stale-if-error=" + staleIfError.String(),
-			"--upstream-timeout=" + upstreamTimeout.String(), "--upstream-qps=10000",
-		},
+		Args: append(around,
+			"--cache-ttl="+cacheTTL.String(), "--cache-negative-ttl="+negativeTTL.String(), "--stale-if-error="+staleIfError.String(),
+			"--upstream-timeout="+upstreamTimeout.String(), "--upstream-qps=10000",
+		),
 	})
 	if err != nil {
 		return err
@@ -104,6 +118,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		}
 	}()
 
+	if *targets != "" {
+		if err := tell(*targets, provider); err != nil {
+			return err
+		}
+	}
+
 	s := &soak{
 		emulator: emulator, provider: provider, certificates: certificates, stdout: stdout,
 		seed: *seed, tally: tally{codes: map[string]int{}}, world: newWorld(emulator), weather: &weather{emulator: emulator},
@@ -111,22 +131,21 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	return s.run(ctx, *length)
 }
 
-// api is an emulator that listens.
-type api struct {
+// listener is a server that listens on loopback.
+type listener struct {
 	url   string
 	close func() error
 }
 
-func listen(ctx context.Context, emulator *endortest.Emulator) (*api, error) {
+func listen(ctx context.Context, handler http.Handler) (*listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: emulator.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	return &api{url: "http://" + l.Addr().String(), close: func() error {
-		emulator.Close() // what hangs would hang on
+	return &listener{url: "http://" + l.Addr().String(), close: func() error {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}

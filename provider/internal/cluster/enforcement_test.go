@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
+)
+
+const constraintsPath = "/apis/constraints.gatekeeper.sh/v1beta1/k8sendorsignedimages/"
+
+func constraint(name, provider, action string, annotations map[string]any) map[string]any {
+	spec := map[string]any{"enforcementAction": action}
+	if provider != "" {
+		spec["parameters"] = map[string]any{"provider": provider}
+	}
+	return map[string]any{
+		"apiVersion": "constraints.gatekeeper.sh/v1beta1", "kind": "K8sEndorSignedImages",
+		"metadata": map[string]any{"name": name, "annotations": annotations}, "spec": spec,
+	}
+}
+
+// expose compares all metrics of the registry but times with what they should be.
+func expose(t *testing.T, reg *prometheus.Registry, want string) {
+	t.Helper()
+	names := []string{"constraints", "constraints_in_break_glass", "constraints_count_failures_total"}
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	aboutConstraints = "# HELP constraints Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action.\n# TYPE constraints gauge\n"
+	aboutBreakGlass  = "# HELP constraints_in_break_glass Constraints that were turned from deny to warn for an emergency.\n# TYPE constraints_in_break_glass gauge\n"
+	aboutFailures    = "# HELP constraints_count_failures_total Attempts to count constraints that the API server did not answer.\n# TYPE constraints_count_failures_total counter\n"
+)
+
+// A constraint that only warns refuses nothing, and nobody notices but by this.
+func TestConstraintsAreCountedByWhatTheyDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI()
+		a.put(constraintsPath+"production", constraint("production", "", "deny", nil))
+		a.put(constraintsPath+"staging", constraint("staging", "", "dryrun", nil))
+		a.put(constraintsPath+"foreign", constraint("foreign", "somebody-else", "deny", nil))
+		reg := prometheus.NewRegistry()
+		e := cluster.NewEnforcement(cluster.DefaultProvider, a.client(t), slog.New(slog.DiscardHandler), reg)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.Run(ctx) }()
+		synctest.Wait()
+		expose(t, reg, aboutConstraints+`constraints{enforcement_action="deny"} 1
+constraints{enforcement_action="dryrun"} 1
+constraints{enforcement_action="other"} 0
+constraints{enforcement_action="warn"} 0
+`+aboutBreakGlass+"constraints_in_break_glass 0\n"+aboutFailures+"constraints_count_failures_total 0\n")
+
+		a.put(constraintsPath+"production", constraint("production", "", "warn", map[string]any{cluster.BreakGlassAnnotation: "deny"}))
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		broken := aboutConstraints + `constraints{enforcement_action="deny"} 0
+constraints{enforcement_action="dryrun"} 1
+constraints{enforcement_action="other"} 0
+constraints{enforcement_action="warn"} 1
+` + aboutBreakGlass + "constraints_in_break_glass 1\n"
+		expose(t, reg, broken+aboutFailures+"constraints_count_failures_total 0\n")
+
+		// An API server that does not answer is no cluster without constraints.
+		a.outage(true)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		expose(t, reg, broken+aboutFailures+"constraints_count_failures_total 1\n")
+
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
