@@ -53,7 +53,12 @@ var layers = []rule{
 	only("verify", "endor", "imageref", "printable", "question"),
 	only("sharedcache", "question", "verify"),
 	only("externaldata", "printable", "question", "verify"),
-	only("report", "engine", "question", "verify"),
+	only("upstream", "config", "endor", "imageref", "question", "verify"),
+	only("endorctl", "config"),
+	only("answers", "question", "verify"),
+	only("findings", "printable", "question", "verify"),
+	only("localprovider", "certs", "engine", "externaldata", "verify"),
+	only("report", "engine", "printable", "question", "verify"),
 	// What follows is for tests and the demo. Packages that hold only tests may
 	// import what they like.
 	only("testbed", "certs"),
