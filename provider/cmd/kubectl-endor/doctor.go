@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
@@ -21,19 +22,30 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/doctor"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endorctl"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/upstream"
 )
 
 // doctorOptions are the flags of doctor.
 type doctorOptions struct {
 	cluster *genericclioptions.ConfigFlags
 	look    doctor.Config
-	output  string
-	strict  bool
+
+	endor      config.Endor
+	endorFlags *pflag.FlagSet
+
+	output string
+	strict bool
 }
 
 func doctorCommand() *cobra.Command {
-	o := doctorOptions{cluster: genericclioptions.NewConfigFlags(true)}
+	o := doctorOptions{
+		cluster:    genericclioptions.NewConfigFlags(true),
+		endorFlags: pflag.NewFlagSet("endor", pflag.ContinueOnError),
+	}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is wrong with an installation, and how to mend it",
@@ -45,8 +57,8 @@ Nothing is changed. To see whether an unsigned image is refused, the API server
 is asked to admit a Pod as a dry run (dryRun=All); --no-probe leaves that out.
 
 What could not be looked at is said, with the permission that is missing, and is
-never shown as in order. Without credentials of Endor Labs in the environment
-(ENDOR_*) the checks of Endor Labs are skipped.
+never shown as in order. Credentials of Endor Labs are those of ENDOR_* variables
+or of ~/.endorctl/config.yaml; without any the checks of Endor Labs are skipped.
 
 The status is 0 if there is nothing worse than a warning, 1 if there is an error
 (or, with --strict, a warning), and 2 if something could not be checked.`,
@@ -66,6 +78,10 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 	fs.StringVar(&o.look.GatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` of Gatekeeper")
 	fs.StringVar(&o.look.ProviderName, "provider-name", cluster.DefaultProvider, "`name` of the Provider object")
 	fs.StringVar(&o.look.ReleaseNamespace, "release-namespace", "", "`namespace` of the provider; default: that of the Provider's URL")
+	o.endor.Bind(o.endorFlags)
+	for _, name := range []string{"endor-api", "endor-ca-file", "endor-namespace", "endor-api-key-file", "endor-api-secret-file"} {
+		fs.AddFlag(o.endorFlags.Lookup(name))
+	}
 	return cmd
 }
 
@@ -84,6 +100,7 @@ func (o doctorOptions) run(ctx context.Context, stdout io.Writer) error {
 	if _, err := o.look.Clock(ctx); err != nil {
 		return fmt.Errorf("the API server %s cannot be reached: %w", cfg.Host, err)
 	}
+	o.askEndor()
 	report := doctor.Run(ctx, o.look)
 	if err := o.write(stdout, report); err != nil {
 		return err
@@ -116,6 +133,26 @@ func (o *doctorOptions) connect(cfg *rest.Config) error {
 		return dateOf(ctx, client, base.JoinPath("version").String())
 	}
 	return nil
+}
+
+// askEndor prepares to ask Endor Labs, if there are credentials. What is wrong
+// with them is a finding, and no reason not to look at the cluster.
+func (o *doctorOptions) askEndor() {
+	home, _ := os.UserHomeDir() // without one there is no file in it
+	if err := endorctl.Complete(&o.endor, o.endorFlags, os.Getenv, home); err != nil {
+		o.look.EndorError = err
+		return
+	}
+	e := o.endor
+	if e.EndorAPIKeyFile+e.EndorAPISecretFile+e.EndorAPIKey+e.EndorAPISecret+e.EndorToken == "" {
+		return
+	}
+	client, err := upstream.NewClient(e, endor.Config{Timeout: 10 * time.Second, UserAgent: program})
+	if err != nil {
+		o.look.EndorError = err
+		return
+	}
+	o.look.Endor, o.look.EndorNamespace = client, e.EndorNamespace
 }
 
 // dateOf is when a server says that it answers.

@@ -88,10 +88,10 @@ type Config struct {
 	// NoProbe leaves the dry run out.
 	NoProbe bool
 
-	// Endor asks Endor Labs. Nil means that there are no credentials here, and
-	// EndorMissing then says why.
-	Endor        Endor
-	EndorMissing string
+	// Endor asks Endor Labs. Nil means that there are no credentials here or,
+	// with EndorError, none that can be used.
+	Endor      Endor
+	EndorError error
 	// EndorNamespace is asked about where the provider's own is not known.
 	EndorNamespace string
 

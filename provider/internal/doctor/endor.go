@@ -4,7 +4,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +38,11 @@ func (s *scene) credential(ctx context.Context) (endor.Identity, error) {
 }
 
 func endorCredentials(ctx context.Context, s *scene) ([]Result, error) {
+	if s.cfg.EndorError != nil {
+		return nil, cannot{why: visible(s.cfg.EndorError.Error()), fix: "Correct the ENDOR_* variables, the flags or ~/.endorctl/config.yaml."}
+	}
 	if s.cfg.Endor == nil {
-		return []Result{{Severity: Skipped, Found: cmp.Or(s.cfg.EndorMissing, "there are no credentials of Endor Labs here"),
+		return []Result{{Severity: Skipped, Found: "there are no credentials of Endor Labs here, so nobody asked whether the provider's work",
 			Fix: "Set ENDOR_API_CREDENTIALS_KEY and ENDOR_API_CREDENTIALS_SECRET to the provider's key, or log in with endorctl."}}, nil
 	}
 	_, err := s.cfg.Endor.WhoAmI(ctx)

@@ -147,12 +147,12 @@ func gatekeeperThreads(_ context.Context, s *scene) ([]Result, error) {
 		if n, err := strconv.Atoi(given); err == nil && n >= minThreads {
 			continue
 		}
-		how := "as many as cores"
+		how := "as many requests at a time as it has cores"
 		if given != "" && given != "-1" {
-			how = visible(given)
+			how = visible(given) + " requests at a time"
 		}
 		results = append(results, warn(named("Deployment", d.Namespace, d.Name), fmt.Sprintf("Set the value maxServingThreads: %d of Gatekeeper's chart.", minThreads),
-			"it judges %s requests at a time, and one that waits for Endor Labs holds its place: all admission of the cluster waits behind it", how))
+			"it judges %s, and one that waits for Endor Labs holds its place: all admission of the cluster waits behind it", how))
 	}
 	return results, nil
 }

@@ -93,17 +93,17 @@ func (p *printer) section(severity Severity, heading, color string, findings []F
 		}
 		if area == "" {
 			p.line("", "", "")
-			p.line("", "", p.paint("1;"+color, heading))
+			p.write(p.paint("1;"+color, heading))
 		}
 		if f.Area != area {
 			area = f.Area
 			p.line("  ", "  ", area)
 		}
-		if severity == OK {
+		if severity == OK || f.Fix == "" && f.Object == "" {
 			p.row(f)
 			continue
 		}
-		p.line("    ", "    ", p.paint(color, f.Check)+object(f))
+		p.head(f, color)
 		p.line("      ", "      ", f.Found)
 		if f.Fix != "" {
 			p.line("      -> ", "         ", f.Fix)
@@ -111,17 +111,24 @@ func (p *printer) section(severity Severity, heading, color string, findings []F
 	}
 }
 
-func object(f Finding) string {
-	if f.Object == "" {
-		return ""
+// head is the id and, in the same line if both fit, the object.
+func (p *printer) head(f Finding, color string) {
+	const indent = "    "
+	id := p.paint(color, f.Check)
+	if f.Object != "" && len(indent)+len(f.Check)+2+len(f.Object) <= p.width {
+		p.write(indent + id + "  " + f.Object)
+		return
 	}
-	return "  " + f.Object
+	p.write(indent + id)
+	if f.Object != "" {
+		p.line("      ", "      ", f.Object)
+	}
 }
 
 // idWidth is room for the longest id.
 const idWidth = 30
 
-// row is one line for what needs no more.
+// row is one line for what nobody has to act on.
 func (p *printer) row(f Finding) {
 	p.line(fmt.Sprintf("    %-*s", idWidth, f.Check), strings.Repeat(" ", 4+idWidth), f.Found)
 }
@@ -133,14 +140,18 @@ func (p *printer) paint(color, text string) string {
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
+func (p *printer) write(line string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, line)
+	}
+}
+
 // line writes text, broken between words so that it fits the width.
 func (p *printer) line(first, others, text string) {
 	prefix, room := first, 0
 	var line strings.Builder
 	flush := func() {
-		if p.err == nil {
-			_, p.err = fmt.Fprintln(p.w, strings.TrimRight(prefix+line.String(), " "))
-		}
+		p.write(strings.TrimRight(prefix+line.String(), " "))
 		line.Reset()
 		prefix, room = others, 0
 	}
