@@ -26,18 +26,18 @@ type Endor interface {
 }
 
 // credential is who the caller is for Endor Labs.
-func (s *scene) credential(ctx context.Context) (endor.Identity, error) {
+func (s *scene) credential() (endor.Identity, error) {
 	if s.cfg.Endor == nil {
 		return endor.Identity{}, needs("endor-credentials")
 	}
-	who, err := s.cfg.Endor.WhoAmI(ctx)
+	who, err := s.identity()
 	if err != nil {
 		return who, needs("endor-credentials")
 	}
 	return who, nil
 }
 
-func endorCredentials(ctx context.Context, s *scene) ([]Result, error) {
+func endorCredentials(_ context.Context, s *scene) ([]Result, error) {
 	if s.cfg.EndorError != nil {
 		return nil, cannot{why: visible(s.cfg.EndorError.Error()), fix: "Correct the ENDOR_* variables, the flags or ~/.endorctl/config.yaml."}
 	}
@@ -45,7 +45,7 @@ func endorCredentials(ctx context.Context, s *scene) ([]Result, error) {
 		return []Result{{Severity: Skipped, Found: "there are no credentials of Endor Labs here, so nobody asked whether the provider's work",
 			Fix: "Set ENDOR_API_CREDENTIALS_KEY and ENDOR_API_CREDENTIALS_SECRET to the provider's key, or log in with endorctl."}}, nil
 	}
-	_, err := s.cfg.Endor.WhoAmI(ctx)
+	_, err := s.identity()
 	if err == nil {
 		return []Result{fine("", "%s accepts the credentials that are set here", visible(s.cfg.Endor.BaseURL()))}, nil
 	}
@@ -60,14 +60,14 @@ func endorCredentials(ctx context.Context, s *scene) ([]Result, error) {
 	return nil, cannot{why: "Endor Labs cannot be asked from here: " + visible(err.Error()), fix: "Check the network, HTTPS_PROXY and ENDOR_API."}
 }
 
-func endorRegion(ctx context.Context, s *scene) ([]Result, error) {
-	who, err := s.credential(ctx)
+func endorRegion(_ context.Context, s *scene) ([]Result, error) {
+	who, err := s.credential()
 	if err != nil {
 		return nil, err
 	}
 	here := s.cfg.Endor.BaseURL()
 	var results []Result
-	if len(who.Namespaces) == 0 && len(who.Tenants) == 0 {
+	if nowhere(who) {
 		results = append(results, bad("", "Set ENDOR_API (value endorAPI of this chart) to the region of your tenant: "+endor.DefaultBaseURL+" or https://api.eu.endorlabs.com.",
 			"%s accepts the credentials, but knows no namespace of theirs: the tenant lives in another region", visible(here)))
 	}
@@ -82,6 +82,9 @@ func endorRegion(ctx context.Context, s *scene) ([]Result, error) {
 	}
 	return results, nil
 }
+
+// nowhere says that Endor Labs knows a credential and nothing that it is for.
+func nowhere(who endor.Identity) bool { return len(who.Namespaces)+len(who.Tenants) == 0 }
 
 // endorNamespaces are those that questions are about: the provider's own, and
 // those that constraints name.
@@ -105,9 +108,12 @@ func (s *scene) endorNamespaces() []string {
 }
 
 func endorNamespaceCheck(ctx context.Context, s *scene) ([]Result, error) {
-	who, err := s.credential(ctx)
+	who, err := s.credential()
 	if err != nil {
 		return nil, err
+	}
+	if nowhere(who) {
+		return nil, needs("endor-region")
 	}
 	list := s.endorNamespaces()
 	if len(list) == 0 {
@@ -148,14 +154,18 @@ func theirs(list []string) string {
 }
 
 func endorRole(ctx context.Context, s *scene) ([]Result, error) {
-	if _, err := s.credential(ctx); err != nil {
+	if _, err := s.credential(); err != nil {
 		return nil, err
 	}
+	list := s.endorNamespaces()
+	if len(list) == 0 {
+		return nil, needs("endor-namespace")
+	}
 	var results []Result
-	for _, name := range s.endorNamespaces() {
+	for _, name := range list {
 		who, err := s.cfg.Endor.Permissions(ctx, name)
 		if err != nil {
-			return nil, needs("endor-namespace")
+			return results, needs("endor-namespace")
 		}
 		where := visible(name)
 		switch who.MayCreate(operations) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 )
 
 // scene is what the checks look at. Each part is read when the first check asks
@@ -39,6 +40,7 @@ type scene struct {
 	constraints func() ([]unstructured.Unstructured, error)
 	expansions  func() ([]unstructured.Unstructured, error)
 	scope       func() (*scope, error)
+	identity    func() (endor.Identity, error) // needs cfg.Endor
 }
 
 func newScene(ctx context.Context, cfg Config) *scene {
@@ -73,6 +75,7 @@ func newScene(ctx context.Context, cfg Config) *scene {
 		return s.reader.list(ctx, expansions, "", "")
 	})
 	s.scope = sync.OnceValues(s.readScope)
+	s.identity = sync.OnceValues(func() (endor.Identity, error) { return cfg.Endor.WhoAmI(ctx) })
 	return s
 }
 
