@@ -42,7 +42,7 @@ type doctorOptions struct {
 }
 
 func doctorCommand() *cobra.Command {
-	o := doctorOptions{
+	o := &doctorOptions{
 		cluster:    genericclioptions.NewConfigFlags(true),
 		endorFlags: pflag.NewFlagSet("endor", pflag.ContinueOnError),
 	}
@@ -85,7 +85,7 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 	return cmd
 }
 
-func (o doctorOptions) run(ctx context.Context, stdout io.Writer) error {
+func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
 	if o.output != "table" && o.output != "json" && o.output != "yaml" {
 		return fmt.Errorf("--output is %q; it is table, json or yaml", o.output)
 	}
@@ -171,7 +171,7 @@ func dateOf(ctx context.Context, client *http.Client, url string) (time.Time, er
 
 // verdict is what the program's status says of a report. An error that is known
 // counts for more than a check that could not be made.
-func (o doctorOptions) verdict(r doctor.Report) error {
+func (o *doctorOptions) verdict(r doctor.Report) error {
 	switch {
 	case r.Interrupted:
 		return errors.New("interrupted before everything was checked")
@@ -183,7 +183,7 @@ func (o doctorOptions) verdict(r doctor.Report) error {
 	return nil
 }
 
-func (o doctorOptions) write(w io.Writer, r doctor.Report) error {
+func (o *doctorOptions) write(w io.Writer, r doctor.Report) error {
 	switch o.output {
 	case "json":
 		enc := json.NewEncoder(w)
