@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -47,26 +48,23 @@ func providerCertificate(ctx context.Context, s *scene) ([]Result, error) {
 	if err != nil {
 		return nil, needs("provider-ca")
 	}
-	settings, err := s.settings()
+	running, err := s.running()
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.deployment()
-	if err != nil {
-		return nil, err
-	}
+	d := running.deployment
 	namespace, name, key := d.Namespace, "", corev1.TLSCertKey
-	if settings.TLSSecret != "" {
-		namespace, name, _ = strings.Cut(settings.TLSSecret, "/")
-	} else if source := mounted(d, settings.TLSCertFile); source.Secret != nil {
-		name, key = source.Secret.SecretName, itemKey(source.Secret.Items, settings.TLSCertFile)
+	if running.TLSSecret != "" {
+		namespace, name, _ = strings.Cut(running.TLSSecret, "/")
+	} else if source := mounted(d, running.TLSCertFile); source.Secret != nil {
+		name, key = source.Secret.SecretName, itemKey(source.Secret.Items, running.TLSCertFile)
 	}
 	if name == "" {
 		return nil, cannot{why: "it is not known which Secret holds the provider's certificate; only the caBundle of the Provider was looked at", fix: "Look with openssl s_client at the provider's Service."}
 	}
 	secret, err := as[corev1.Secret](s.reader.get(ctx, secrets, namespace, name))
 	if err != nil {
-		if c, ok := err.(cannot); ok { //nolint:errorlint // it is made by the reader and nobody wraps it
+		if c, ok := errors.AsType[cannot](err); ok {
 			c.why += ", so that only the caBundle of the Provider was looked at and not the certificate"
 			return nil, c
 		}
@@ -117,11 +115,11 @@ func itemKey(items []corev1.KeyToPath, file string) string {
 }
 
 func providerClientCA(ctx context.Context, s *scene) ([]Result, error) {
-	settings, err := s.settings()
+	running, err := s.running()
 	if err != nil {
 		return nil, err
 	}
-	if settings.InsecureNoClientAuth {
+	if running.InsecureNoClientAuth {
 		return nil, needs("provider-clients")
 	}
 	hooks, err := s.hooks()
@@ -131,19 +129,15 @@ func providerClientCA(ctx context.Context, s *scene) ([]Result, error) {
 	if hooks == nil {
 		return nil, needs("webhook-installed")
 	}
-	d, err := s.deployment()
-	if err != nil {
-		return nil, err
-	}
-	object := named("Deployment", d.Namespace, d.Name)
-	if from := settings.ClientCAFromWebhook; from != "" {
+	object := running.object()
+	if from := running.ClientCAFromWebhook; from != "" {
 		if from != hooks.GetName() {
 			return []Result{bad(object, "Set the value tls.clientCA.fromWebhook of this chart to "+visible(hooks.GetName())+".",
 				"it takes Gatekeeper's CA from the ValidatingWebhookConfiguration %s, and Gatekeeper keeps %s", visible(from), visible(hooks.GetName()))}, nil
 		}
 		return []Result{fine(object, "it follows Gatekeeper's CA in ValidatingWebhookConfiguration %s", visible(from))}, nil
 	}
-	known, object, err := s.clientCAs(ctx, d, settings.ClientCAFile)
+	known, object, err := s.clientCAs(ctx, running.deployment, running.ClientCAFile)
 	if err != nil {
 		return nil, err
 	}

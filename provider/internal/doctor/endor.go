@@ -71,12 +71,12 @@ func endorRegion(_ context.Context, s *scene) ([]Result, error) {
 		results = append(results, bad("", "Set ENDOR_API (value endorAPI of this chart) to the region of your tenant: "+endor.DefaultBaseURL+" or https://api.eu.endorlabs.com.",
 			"%s accepts the credentials, but knows no namespace of theirs: the tenant lives in another region", visible(here)))
 	}
-	settings, err := s.settings()
+	running, err := s.running()
 	if err != nil {
 		// Without the provider's settings there is nothing to compare with.
 		return results, nil //nolint:nilerr // provider-deployment reports it
 	}
-	if theirs, err := endor.ParseBaseURL(settings.EndorAPI); err == nil && theirs != here {
+	if theirs, err := endor.ParseBaseURL(running.EndorAPI); err == nil && theirs != here {
 		results = append(results, warn("", "Set ENDOR_API to the provider's, and run it again.",
 			"the provider asks %s, and from here %s was asked", visible(theirs), visible(here)))
 	}
@@ -90,8 +90,8 @@ func nowhere(who endor.Identity) bool { return len(who.Namespaces)+len(who.Tenan
 // those that constraints name.
 func (s *scene) endorNamespaces() []string {
 	var list []string
-	if settings, err := s.settings(); err == nil {
-		list = append(list, settings.EndorNamespace)
+	if running, err := s.running(); err == nil {
+		list = append(list, running.EndorNamespace)
 	}
 	if constraints, err := s.constraints(); err == nil {
 		for i := range constraints {

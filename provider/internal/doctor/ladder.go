@@ -33,7 +33,7 @@ func timeouts(ctx context.Context, s *scene) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, err := s.settings()
+	running, err := s.running()
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func timeouts(ctx context.Context, s *scene) ([]Result, error) {
 	if hook.TimeoutSeconds != nil {
 		webhook = time.Duration(*hook.TimeoutSeconds) * time.Second
 	}
-	budget := settings.ResponseBudget
+	budget := running.ResponseBudget
 	var results []Result
 	if timeout, ok, err := s.providerTimeout(); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func timeouts(ctx context.Context, s *scene) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	needed := budget + time.Duration(max(calls.own-1, 0))*settings.DegradedWait + time.Duration(calls.own)*rego + calls.foreignTime
+	needed := budget + time.Duration(max(calls.own-1, 0))*running.DegradedWait + time.Duration(calls.own)*rego + calls.foreignTime
 	const fix = "Use fewer distinct signer lists in the constraints of one namespace, or raise the value validatingWebhookTimeoutSeconds of Gatekeeper's chart (and timeouts.webhook of this one)."
 	if needed+overhead > webhook {
 		return []Result{bad(webhookID, fix, "while Endor Labs does not answer, admission takes up to %s and 0.5s, longer than the webhook's %s (%s): what outlasts it is refused or, with failurePolicy Ignore, admitted",

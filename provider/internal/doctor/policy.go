@@ -6,6 +6,7 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (s *scene) template() (*unstructured.Unstructured, error) {
 
 func templateInstalled(_ context.Context, s *scene) ([]Result, error) {
 	_, err := s.template()
-	if err == needs("template-installed") { //nolint:errorlint // it is made here and nobody wraps it
+	if _, none := errors.AsType[needs](err); none {
 		return []Result{bad(named("ConstraintTemplate", "", strings.ToLower(policies.Kind)), templateFix, "there is none, so there is no policy")}, nil
 	}
 	return nil, err

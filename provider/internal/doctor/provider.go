@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func providerIngested(_ context.Context, s *scene) ([]Result, error) {
 
 func providerDeployment(_ context.Context, s *scene) ([]Result, error) {
 	d, err := s.deployment()
-	if _, none := err.(needs); none { //nolint:errorlint // it is made here and nobody wraps it
+	if _, none := errors.AsType[needs](err); none {
 		return nil, cannot{
 			why: "no Deployment of the provider was found by the Provider's URL or by the chart's labels",
 			fix: "Name its namespace with --release-namespace.",
@@ -124,16 +125,12 @@ func providerBudget(ctx context.Context, s *scene) ([]Result, error) {
 }
 
 func providerClients(_ context.Context, s *scene) ([]Result, error) {
-	settings, err := s.settings()
+	running, err := s.running()
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.deployment()
-	if err != nil {
-		return nil, err
-	}
-	object := named("Deployment", d.Namespace, d.Name)
-	if settings.InsecureNoClientAuth {
+	object := running.object()
+	if running.InsecureNoClientAuth {
 		return []Result{warn(object, "Set the value tls.insecureNoClientAuth: false of this chart.",
 			"it asks for no client certificate: whoever reaches it learns who signed which image, and spends the calls of Endor Labs")}, nil
 	}
@@ -142,11 +139,11 @@ func providerClients(_ context.Context, s *scene) ([]Result, error) {
 		return nil, err
 	}
 	if slices.ContainsFunc(serving(list), ownCertificate) {
-		return []Result{note(object, "Gatekeeper's certificate is somebody else's (--disable-cert-rotation), so its name is not known; accepted are %s", some(settings.ClientNames))}, nil
+		return []Result{note(object, "Gatekeeper's certificate is somebody else's (--disable-cert-rotation), so its name is not known; accepted are %s", some(running.ClientNames))}, nil
 	}
-	if wanted := fmt.Sprintf("gatekeeper-webhook-service.%s.svc", s.cfg.GatekeeperNamespace); !slices.ContainsFunc(settings.ClientNames, func(n string) bool { return strings.EqualFold(n, wanted) }) {
+	if wanted := fmt.Sprintf("gatekeeper-webhook-service.%s.svc", s.cfg.GatekeeperNamespace); !slices.ContainsFunc(running.ClientNames, func(n string) bool { return strings.EqualFold(n, wanted) }) {
 		return []Result{bad(object, "Set the value gatekeeper.namespace of this chart to "+s.cfg.GatekeeperNamespace+".",
-			"it refuses Gatekeeper: the client certificate says %s, and accepted are %s", visible(wanted), some(settings.ClientNames))}, nil
+			"it refuses Gatekeeper: the client certificate says %s, and accepted are %s", visible(wanted), some(running.ClientNames))}, nil
 	}
 	return nil, nil
 }

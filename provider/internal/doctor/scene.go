@@ -35,7 +35,7 @@ type scene struct {
 	provider    func() (*unstructured.Unstructured, error)
 	providers   func() ([]unstructured.Unstructured, error)
 	deployment  func() (*appsv1.Deployment, error)
-	settings    func() (config.Serve, error)
+	running     func() (*running, error)
 	templates   func() ([]unstructured.Unstructured, error)
 	constraints func() ([]unstructured.Unstructured, error)
 	expansions  func() ([]unstructured.Unstructured, error)
@@ -64,7 +64,7 @@ func newScene(ctx context.Context, cfg Config) *scene {
 		return s.reader.list(ctx, cluster.Providers, "", "")
 	})
 	s.deployment = sync.OnceValues(func() (*appsv1.Deployment, error) { return s.findDeployment(ctx) })
-	s.settings = sync.OnceValues(s.readSettings)
+	s.running = sync.OnceValues(s.readRunning)
 	s.templates = sync.OnceValues(func() ([]unstructured.Unstructured, error) {
 		return s.reader.list(ctx, templates, "", "")
 	})
@@ -176,20 +176,30 @@ func host(provider *unstructured.Unstructured) string {
 	return u.Hostname()
 }
 
-// readSettings reads the provider's arguments and variables as it does itself.
-func (s *scene) readSettings() (config.Serve, error) {
-	var out config.Serve
+// running is the provider's Deployment and the settings of its program.
+type running struct {
+	config.Serve
+	deployment *appsv1.Deployment
+}
+
+func (r *running) object() string {
+	return named("Deployment", r.deployment.Namespace, r.deployment.Name)
+}
+
+// readRunning reads the provider's arguments and variables as it does itself.
+func (s *scene) readRunning() (*running, error) {
 	d, err := s.deployment()
 	if err != nil {
-		return out, err
+		return nil, err
 	}
+	out := &running{deployment: d}
 	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	fs.ParseErrorsAllowlist.UnknownFlags = true
 	fs.Usage = func() {}
 	out.Bind(fs)
 	c := container(d)
 	if err := fs.Parse(c.Args); err != nil {
-		return out, cannot{why: "the arguments of the provider cannot be read: " + visible(err.Error()), fix: "Use the release of kubectl-endor that belongs to the provider's."}
+		return nil, cannot{why: "the arguments of the provider cannot be read: " + visible(err.Error()), fix: "Use the release of kubectl-endor that belongs to the provider's."}
 	}
 	// Variables that come from elsewhere are as good as not set.
 	err = config.FromEnvironment(fs, func(name string) string {
@@ -201,7 +211,7 @@ func (s *scene) readSettings() (config.Serve, error) {
 		return ""
 	})
 	if err != nil {
-		return out, cannot{why: "the variables of the provider cannot be read: " + visible(err.Error()), fix: "Use the release of kubectl-endor that belongs to the provider's."}
+		return nil, cannot{why: "the variables of the provider cannot be read: " + visible(err.Error()), fix: "Use the release of kubectl-endor that belongs to the provider's."}
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,10 +29,11 @@ func webhookInstalled(_ context.Context, s *scene) ([]Result, error) {
 		return []Result{bad(object, "Install Gatekeeper with its validating webhook (value disableValidatingWebhook: false).",
 			"there is none, so nothing is judged when it is created")}, nil
 	}
-	if _, err := s.webhook(); err != nil {
+	_, err = s.webhook()
+	if _, none := errors.AsType[needs](err); none {
 		return []Result{bad(object, "Install Gatekeeper's chart again.", "it holds no webhook %s, so nothing is judged when it is created", webhookID)}, nil
 	}
-	return nil, nil
+	return nil, err
 }
 
 func webhookFailurePolicy(_ context.Context, s *scene) ([]Result, error) {
@@ -95,12 +97,18 @@ func seen(hook *admissionregistrationv1.ValidatingWebhook, w workload, subresour
 	})
 }
 
-func webhookRules(_ context.Context, s *scene) ([]Result, error) {
+// askedAbout are the webhook and the kinds that it should be asked about.
+func (s *scene) askedAbout() (*admissionregistrationv1.ValidatingWebhook, []workload, error) {
 	hook, err := s.webhook()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	matched, err := s.deniedKinds()
+	return hook, matched, err
+}
+
+func webhookRules(_ context.Context, s *scene) ([]Result, error) {
+	hook, matched, err := s.askedAbout()
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +138,7 @@ func webhookRules(_ context.Context, s *scene) ([]Result, error) {
 }
 
 func webhookEphemeral(_ context.Context, s *scene) ([]Result, error) {
-	hook, err := s.webhook()
-	if err != nil {
-		return nil, err
-	}
-	matched, err := s.deniedKinds()
+	hook, matched, err := s.askedAbout()
 	if err != nil {
 		return nil, err
 	}
@@ -213,9 +217,9 @@ func webhookCA(_ context.Context, s *scene) ([]Result, error) {
 
 // Times before an expiry.
 const (
-	soon    = 30 * 24 * time.Hour
-	nearly  = 7 * 24 * time.Hour
-	dayHour = 24 * time.Hour
+	soon   = 30 * 24 * time.Hour
+	nearly = 7 * 24 * time.Hour
+	day    = 24 * time.Hour
 )
 
 // expiring says which certificate ends first, if it ends soon. Of several CAs
@@ -223,16 +227,16 @@ const (
 func expiring(object, what, fix string, list []*x509.Certificate, now time.Time) []Result {
 	last := slices.MaxFunc(list, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 	left := last.NotAfter.Sub(now)
-	day := last.NotAfter.UTC().Format(time.DateOnly)
+	end := last.NotAfter.UTC().Format(time.DateOnly)
 	switch {
 	case left <= 0:
-		return []Result{bad(object, fix, "%s has expired on %s", what, day)}
+		return []Result{bad(object, fix, "%s has expired on %s", what, end)}
 	case left < nearly:
-		return []Result{bad(object, fix, "%s expires on %s, in %d days", what, day, left/dayHour)}
+		return []Result{bad(object, fix, "%s expires on %s, in %d days", what, end, left/day)}
 	case left < soon:
-		return []Result{warn(object, fix, "%s expires on %s, in %d days", what, day, left/dayHour)}
+		return []Result{warn(object, fix, "%s expires on %s, in %d days", what, end, left/day)}
 	}
-	return []Result{fine(object, "%s is good until %s", what, day)}
+	return []Result{fine(object, "%s is good until %s", what, end)}
 }
 
 func ignoredNamespaces(_ context.Context, s *scene) ([]Result, error) {
