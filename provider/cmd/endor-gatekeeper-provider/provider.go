@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -24,10 +23,9 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/imageref"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/sharedcache"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/upstream"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -53,7 +51,7 @@ func build(cfg *config.Serve, stderr io.Writer) (*provider, error) {
 	p.metrics = prometheus.WrapRegistererWithPrefix("endor_gatekeeper_provider_", p.registry)
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	resolver, resolverErr := newResolver(cfg)
+	resolver, resolverErr := upstream.NewResolver(cfg.Endor, cfg.AllowedEndorNamespaces...)
 	err := errors.Join(p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache())
 	if err != nil {
 		return nil, err
@@ -86,38 +84,14 @@ func newLogger(cfg *config.Serve, w io.Writer) *slog.Logger {
 }
 
 func (p *provider) newClient() error {
-	roots, rootsErr := readCAs("endor-ca-file", p.cfg.EndorCAFile)
-	client, err := endor.New(endor.Config{
-		BaseURL: p.cfg.EndorAPI,
-		RootCAs: roots,
-		Credentials: endor.Credentials{
-			KeyFile: p.cfg.EndorAPIKeyFile, SecretFile: p.cfg.EndorAPISecretFile,
-			Key: p.cfg.EndorAPIKey, Secret: p.cfg.EndorAPISecret,
-			Token: p.cfg.EndorToken,
-		},
+	var err error
+	p.client, err = upstream.NewClient(p.cfg.Endor, endor.Config{
 		Timeout:    p.cfg.UpstreamTimeout,
 		Rate:       rate.NewLimiter(rate.Limit(p.cfg.UpstreamQPS), max(p.cfg.UpstreamConcurrency, 1)),
 		UserAgent:  program + "/" + buildinfo.Read().Version,
 		Registerer: p.metrics,
 	})
-	p.client = client
-	return errors.Join(rootsErr, err)
-}
-
-// readCAs reads the CAs of a flag; nil, for those of the system, if it is empty.
-func readCAs(flag, file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flag, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--%s: %s holds no certificate", flag, file)
-	}
-	return pool, nil
+	return err
 }
 
 // newSharedCache needs the client, whose API the verdicts are of.
@@ -127,7 +101,7 @@ func (p *provider) newSharedCache() error {
 	}
 	url, urlErr := os.ReadFile(p.cfg.RedisURLFile)
 	content, readErr := os.ReadFile(p.cfg.RedisHMACKeyFile)
-	roots, rootsErr := readCAs("redis-ca-file", p.cfg.RedisCAFile)
+	roots, rootsErr := upstream.CAs("redis-ca-file", p.cfg.RedisCAFile)
 	if err := errors.Join(urlErr, readErr, rootsErr); err != nil {
 		return fmt.Errorf("shared cache: %w", err)
 	}
@@ -151,33 +125,6 @@ func (p *provider) sharedVerdicts() verify.Shared {
 		return nil
 	}
 	return p.shared
-}
-
-func newResolver(cfg *config.Serve) (verify.Resolver, error) {
-	var errs []error
-	if ns := cfg.EndorNamespace; ns != "" && !question.ValidNamespace(ns) {
-		errs = append(errs, fmt.Errorf("--endor-namespace: %q is no Endor namespace; write it like acme.prod, not as a UUID", ns))
-	}
-	for _, ns := range cfg.AllowedEndorNamespaces {
-		if !question.ValidNamespace(ns) {
-			errs = append(errs, fmt.Errorf("--allowed-endor-namespaces: %q is no Endor namespace; write it like acme.prod", ns))
-		}
-	}
-	if err := (question.Claims{CertificateOIDCIssuer: cfg.CertificateOIDCIssuer}).Validate(); cfg.CertificateOIDCIssuer != "" && err != nil {
-		errs = append(errs, fmt.Errorf("--certificate-oidc-issuer: %w", err))
-	}
-	naming := imageref.Naming{Canonical: cfg.ImageNames == config.Canonical}
-	for _, s := range cfg.ImageNameRewrite {
-		rw, err := imageref.ParseRewrite(s)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--image-name-rewrite: %w", err))
-		}
-		naming.Rewrites = append(naming.Rewrites, rw)
-	}
-	return verify.Resolver{
-		Namespace: cfg.EndorNamespace, Allowed: cfg.AllowedEndorNamespaces,
-		Issuer: cfg.CertificateOIDCIssuer, Naming: naming,
-	}, errors.Join(errs...)
 }
 
 // run listens until ctx ends.

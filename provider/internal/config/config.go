@@ -54,21 +54,8 @@ type Serve struct {
 
 	CountConstraintsOf string
 
-	EndorAPI               string
-	EndorCAFile            string
-	EndorNamespace         string
+	Endor
 	AllowedEndorNamespaces []string
-	EndorAPIKeyFile        string
-	EndorAPISecretFile     string
-	CertificateOIDCIssuer  string
-
-	// Of the environment alone.
-	EndorAPIKey    string
-	EndorAPISecret string
-	EndorToken     string
-
-	ImageNames       string
-	ImageNameRewrite []string
 
 	ResponseBudget      time.Duration
 	DegradedWait        time.Duration
@@ -100,12 +87,10 @@ const minKeys = 256
 // Kubernetes' limit for webhooks.
 const maxBudget = 25 * time.Second
 
-// The values of --image-names and --log-format.
+// The values of --log-format.
 const (
-	AsWritten = "as-written"
-	Canonical = "canonical"
-	JSON      = "json"
-	Text      = "text"
+	JSON = "json"
+	Text = "text"
 )
 
 // Bind declares the flags, with their defaults.
@@ -133,16 +118,8 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.ProviderOwner, "provider-owner", "", "`name` of a ClusterRole that owns it: when that is deleted, so is the Provider; default: none")
 	fs.StringVar(&c.CountConstraintsOf, "count-constraints-of", "", "`name` of a Provider object: count the constraints that ask it, by what they do, as metrics; needs permission to list them; default: none")
 
-	fs.StringVar(&c.EndorAPI, "endor-api", "https://api.endorlabs.com", "`URL` of the Endor Labs API (EU: https://api.eu.endorlabs.com)")
-	fs.StringVar(&c.EndorCAFile, "endor-ca-file", "", "`file` with the CAs of the Endor Labs API or of a proxy before it (PEM); default: the system's")
-	fs.StringVar(&c.EndorNamespace, "endor-namespace", "", "Endor `namespace` of constraints that name none")
+	c.Endor.Bind(fs)
 	fs.StringSliceVar(&c.AllowedEndorNamespaces, "allowed-endor-namespaces", nil, "Endor `namespaces` that constraints may name besides --endor-namespace; default: any")
-	fs.StringVar(&c.EndorAPIKeyFile, "endor-api-key-file", "", "`file` with the Endor Labs API key, read again for each token")
-	fs.StringVar(&c.EndorAPISecretFile, "endor-api-secret-file", "", "`file` with the secret of the API key, read again for each token")
-	fs.StringVar(&c.CertificateOIDCIssuer, "certificate-oidc-issuer", "https://token.actions.githubusercontent.com", "OIDC `issuer` of signers that name none")
-
-	fs.StringVar(&c.ImageNames, "image-names", AsWritten, "`how` names are looked up at Endor Labs: as-written, or canonical (nginx as docker.io/library/nginx)")
-	fs.StringSliceVar(&c.ImageNameRewrite, "image-name-rewrite", nil, "`FROM/=TO/`: look images of a mirror up under the name that was signed; may be repeated, the longest FROM wins")
 
 	fs.DurationVar(&c.ResponseBudget, "response-budget", 1700*time.Millisecond, "time after which a request is answered with what is decided; at least 0.2s below the timeout of the Provider object")
 	fs.DurationVar(&c.DegradedWait, "degraded-wait", 100*time.Millisecond, "time that a request waits instead, from the first question that overran the budget until Endor Labs decides one again")
@@ -167,18 +144,9 @@ func (c *Serve) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.LogFormat, "log-format", JSON, "`format`: json, text")
 }
 
-// endorctlNames are the variables of endorctl that stand for flags.
-var endorctlNames = map[string]string{
-	"endor-api":       "ENDOR_API",
-	"endor-namespace": "ENDOR_NAMESPACE",
-}
-
 // Environment sets what [FromEnvironment] does, and the credentials.
 func (c *Serve) Environment(fs *pflag.FlagSet, getenv func(string) string) error {
-	// As in files: a line break at the end is no part of a credential.
-	c.EndorAPIKey = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_KEY"))
-	c.EndorAPISecret = strings.TrimSpace(getenv("ENDOR_API_CREDENTIALS_SECRET"))
-	c.EndorToken = strings.TrimSpace(getenv("ENDOR_TOKEN"))
+	c.ReadCredentials(getenv)
 	return FromEnvironment(fs, getenv)
 }
 
@@ -216,15 +184,23 @@ func Variables(flag string) []string {
 }
 
 // Validate gives one error that lists everything that is wrong, by flag.
-func (c *Serve) Validate() error {
+func (c *Serve) Validate() error { return all(c.validate) }
+
+// all joins everything that check refuses, in one order.
+func all(check func(refuse func(bad bool, flag, why string))) error {
 	var errs []error
-	refuse := func(bad bool, flag, why string) {
+	check(func(bad bool, flag, why string) {
 		if bad {
 			errs = append(errs, fmt.Errorf("--%s: %s", flag, why))
 		}
-	}
+	})
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+func (c *Serve) validate(refuse func(bad bool, flag, why string)) {
 	for flag, value := range map[string]string{
-		"listen-address": c.ListenAddress, "ops-address": c.OpsAddress, "certificate-oidc-issuer": c.CertificateOIDCIssuer,
+		"listen-address": c.ListenAddress, "ops-address": c.OpsAddress,
 	} {
 		refuse(value == "", flag, "it is required")
 	}
@@ -250,10 +226,8 @@ func (c *Serve) Validate() error {
 	refuse(c.CacheSize < 1, "cache-size", "it must be at least 1")
 	refuse(c.MaxKeys < minKeys, "max-keys", "it must be at least 256, which is what the policy may send")
 	refuse(c.MaxBodyBytes < 1<<10, "max-body-bytes", "it must be at least 1KiB")
-	refuse(c.ImageNames != AsWritten && c.ImageNames != Canonical, "image-names", "it is as-written or canonical")
+	c.Endor.validate(refuse)
 	refuse(c.LogFormat != JSON && c.LogFormat != Text, "log-format", "it is json or text")
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
 }
 
 // validateCertificates holds that each certificate has exactly one source.

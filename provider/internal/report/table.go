@@ -6,10 +6,10 @@ package report
 import (
 	"fmt"
 	"io"
-	"regexp"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 )
 
 // WriteTable writes a row for each image.
@@ -23,7 +23,7 @@ func WriteTable(w io.Writer, outcomes []Outcome) error {
 				reason = strings.TrimSpace("EXPECTED " + o.Expected + ". " + reason)
 			}
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n",
-				visible(r.Kind+"/"+r.Object), visible(container(r)), visible(short(r.Image)), r.Decision, visible(reason))
+				printable.Visible(r.Kind+"/"+r.Object), printable.Visible(container(r)), printable.Visible(printable.ShortImage(r.Image)), r.Decision, printable.Visible(reason))
 		}
 	}
 	return tw.Flush()
@@ -40,26 +40,4 @@ func container(r Row) string {
 	default:
 		return r.Container
 	}
-}
-
-var digest = regexp.MustCompile(`@sha256:([0-9a-f]{8})[0-9a-f]{56}$`)
-
-// short shows as much of a digest as tells it from others at a glance, and no
-// more of a name than fits a table.
-func short(image string) string {
-	image = digest.ReplaceAllString(image, "@sha256:$1…")
-	if len(image) <= 100 {
-		return image
-	}
-	return image[:70] + "…" + image[len(image)-27:]
-}
-
-// visible escapes what could forge a line or drive a terminal: names and images
-// are text of whoever wrote the manifest.
-func visible(s string) string {
-	if s == "" {
-		return "-"
-	}
-	quoted := strconv.QuoteToGraphic(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

@@ -33,6 +33,12 @@ const (
 
 	// CauseBreaker: Endor Labs did not answer others, so it was not asked.
 	CauseBreaker Cause = "breaker"
+
+	// CauseNotRecorded: answers were recorded earlier, and none to this question.
+	CauseNotRecorded Cause = "not_recorded"
+
+	// CauseInterrupted: whoever asked did not want to wait any longer.
+	CauseInterrupted Cause = "interrupted"
 )
 
 func (u *Undecided) Error() string {
@@ -46,10 +52,12 @@ func (u *Undecided) Error() string {
 func (u *Undecided) Unwrap() error { return u.Err }
 
 var undecidedSentences = map[Cause]string{
-	CauseBudget:  "Endor Labs did not answer in time; the question goes on, so try again in a moment",
-	CauseQueue:   "the provider has more questions than it may ask at once; try again in a moment",
-	CauseBreaker: "Endor Labs does not answer, so it is not asked for some seconds; try again in a moment",
-	CausePanic:   "the provider failed while it asked Endor Labs; see its log and report it",
+	CauseBudget:      "Endor Labs did not answer in time; the question goes on, so try again in a moment",
+	CauseQueue:       "the provider has more questions than it may ask at once; try again in a moment",
+	CauseBreaker:     "Endor Labs does not answer, so it is not asked for some seconds; try again in a moment",
+	CauseInterrupted: "the program was told to stop before there was an answer; run it again",
+	CauseNotRecorded: "the file of recorded answers has none to this question; record it again with --record, where Endor Labs can be asked",
+	CausePanic:       "the provider failed while it asked Endor Labs; see its log and report it",
 
 	Cause(endor.ReasonNetwork):     "Endor Labs could not be reached; try again, and check the provider's network and proxy",
 	Cause(endor.ReasonTimeout):     "Endor Labs did not answer in time; try again",

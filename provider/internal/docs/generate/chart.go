@@ -37,6 +37,7 @@ var indirect = map[string][]string{
 	"client-ca-file":           {"tls.clientCA.existingConfigMap", "tls.clientCA.existingSecret"},
 	"client-ca-from-webhook":   {"tls.clientCA.fromWebhook"},
 	"client-names":             {"tls.clientNames"},
+	"count-constraints-of":     {"constraintMetrics", "provider.name"},
 	"endor-api-key-file":       {"auth.existingSecret", "auth.apiKeyFile"},
 	"endor-api-secret-file":    {"auth.existingSecret", "auth.apiSecretFile"},
 	"allowed-endor-namespaces": {"allowedEndorNamespaces"},

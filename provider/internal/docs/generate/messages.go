@@ -19,29 +19,44 @@ import (
 // settingMessages lists what the settings say of themselves when they are
 // wrong: the calls of refuse in package config.
 func settingMessages(root string) (string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "provider/internal/config/config.go"), nil, 0)
+	files, err := filepath.Glob(filepath.Join(root, "provider/internal/config/*.go"))
 	if err != nil {
 		return "", err
 	}
 	var messages []string
-	ast.Inspect(file, func(node ast.Node) bool {
-		call, ok := node.(*ast.CallExpr)
-		if !ok || len(call.Args) != 3 {
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return "", err
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			if message, ok := refusal(node); ok {
+				messages = append(messages, message)
+			}
 			return true
-		}
-		if name, ok := call.Fun.(*ast.Ident); !ok || name.Name != "refuse" {
-			return true
-		}
-		flag, ok := text(call.Args[1])
-		if !ok {
-			flag = "…" // one of several
-		}
-		if why, ok := text(call.Args[2]); ok {
-			messages = append(messages, "--"+flag+": "+why)
-		}
-		return true
-	})
+		})
+	}
 	return list(messages)
+}
+
+// refusal is what a call of refuse says, if node is one.
+func refusal(node ast.Node) (string, bool) {
+	call, ok := node.(*ast.CallExpr)
+	if !ok || len(call.Args) != 3 {
+		return "", false
+	}
+	if name, ok := call.Fun.(*ast.Ident); !ok || name.Name != "refuse" {
+		return "", false
+	}
+	flag, ok := text(call.Args[1])
+	if !ok {
+		flag = "…" // one of several
+	}
+	why, ok := text(call.Args[2])
+	return "--" + flag + ": " + why, ok
 }
 
 func text(e ast.Expr) (string, bool) {
