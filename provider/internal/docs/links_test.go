@@ -90,7 +90,7 @@ func TestFlagsInTheTextExist(t *testing.T) {
 	}
 	// Of Gatekeeper, kubectl, helm, endorctl and go.
 	known += " --external-data-provider-response-cache-ttl --max-serving-threads --exempt-namespace --validating-webhook-" +
-		" --dry-run --server-side --set --no-hooks --take-ownership --force-conflicts --source-repository-ref --force-with-lease "
+		" --dry-run --server-side --set --no-hooks --take-ownership --force-conflicts --source-repository-ref --enable-external-data "
 	flag := regexp.MustCompile("`(--[a-z][a-z0-9-]+)[^`]*`")
 	files, err := docs.Files(root)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 // others are programs of others whose words are not looked at.
 var others = strings.Fields(". base64 cat cd cp crane curl docker echo export getent git go grep head install jq kill ls mkdir mktemp mv " +
-	"openssl printf promtool rm sed sha256sum sleep tar test true until")
+	"gh openssl printf promtool rm sed sha256sum sleep tar test true until")
 
 // wrong says what one simple command names that is not there.
 func wrong(t *testing.T, words []string) (found []string) {
