@@ -84,6 +84,12 @@ test-redis: need-go ## What the shared cache does with a real redis-server, whic
 	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis ./provider/internal/sharedcache
 	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis -run '^TestRedisScripts$$' ./provider/cmd/endor-gatekeeper-provider
 
+.PHONY: test-browser
+test-browser: need-go ## The HTML report in a real Chromium: search, keyboard, contrast, hostile names, no requests
+	@command -v chromium >/dev/null || \
+		{ echo "This needs chromium: apt-get install chromium" >&2; exit 1; }
+	go test -count=1 -tags=grpcnotrace,browser ./provider/internal/render
+
 .PHONY: fuzz
 fuzz: need-go ## Each fuzz target for FUZZTIME (30s)
 	@grep -r --include='*_test.go' '^func Fuzz' provider scripts | sed 's/^\(.*\)\/[^/]*:func \(Fuzz[A-Za-z0-9_]*\)(.*/\1 \2/' | sort | \
@@ -166,6 +172,7 @@ bench: need-go ## The provider beside a handler that does nothing, the policy be
 	else echo "No redis-server: what other replicas left in a Redis is not measured. apt-get install redis-server" >&2; fi; \
 	go test -tags=$$tags -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 1h ./provider/internal/bench/...
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/policytest/live
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/localprovider
 
 .PHONY: bench-check
 bench-check: need-go ## Fail if the provider became much slower than a handler that does nothing, or asks too often; seconds
@@ -193,6 +200,12 @@ generate: need-go ## Make policies/library, the chart's README and schema, the m
 	go run ./scripts/policygen
 	go -C scripts/chart run .
 	go run ./provider/internal/docs/generate
+
+.PHONY: pictures
+pictures: need-go ## Write the pictures of docs/report.md, with Chromium; they differ a little between machines
+	@command -v chromium >/dev/null || \
+		{ echo "This needs chromium: apt-get install chromium fonts-inter" >&2; exit 1; }
+	go test -count=1 -tags=grpcnotrace,browser -run '^TestPictures$$' ./provider/internal/render -update
 
 .PHONY: verify
 verify: need-go ## Fail if something generated, a go.mod or the format is out of date

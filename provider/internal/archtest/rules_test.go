@@ -65,6 +65,7 @@ var layers = []rule{
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
 	only("doctor", "buildinfo", "certs", "cluster", "config", "endor", "engine", "printable", "question", shippedPolicy),
+	only("render", "findings", "printable", "question", "report", "verify"),
 	// What follows is for tests, the demo and what asks the real API. Packages that
 	// hold only tests may import what they like.
 	only("testbed", "certs"),

@@ -101,13 +101,14 @@ func TestWhoInterruptsGetsWhatIsAnsweredAtOnce(t *testing.T) {
 
 // Not parallel: an engine owns external_data for the whole process.
 func TestAnEngineAsksTheProviderAndLeavesNoFileBehind(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	p := start(t.Context(), t, signed(t, 1), 0, 0)
 	e, err := p.Engine(t.Context(), localprovider.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(os.TempDir()); len(left) > 0 || err != nil {
+	if left, err := os.ReadDir(temporary); len(left) > 0 || err != nil {
 		t.Errorf("left behind: %v, error %v", left, err)
 	}
 	add(t, e)

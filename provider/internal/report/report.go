@@ -88,7 +88,7 @@ type Constraint struct {
 	Matched int `json:"matched"`
 }
 
-// Name of the constraint as people write it: Kind/name.
+// String is the constraint as people write it: Kind/name.
 func (c Constraint) String() string { return c.Kind + "/" + c.Name }
 
 // Unchecked is the class of images that no constraint asks about: exempt, out
