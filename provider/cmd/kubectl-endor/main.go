@@ -7,6 +7,7 @@
 //
 //	kubectl endor verify IMAGE… [flags]
 //	kubectl endor test -f FILE… [flags]
+//	kubectl endor report [flags]
 //	kubectl endor version
 package main
 
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(testCommand(), verifyCommand(), doctorCommand(), buildinfo.Command(program))
+	root.AddCommand(testCommand(), verifyCommand(), reportCommand(), doctorCommand(), buildinfo.Command(program))
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
