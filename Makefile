@@ -199,10 +199,11 @@ soak: build ## The program for SOAK (30m) with faults that come and go, every an
 METRICS := ^TestEveryMetricIsDocumented$$
 
 .PHONY: generate
-generate: need-go ## Make policies/library, docs/metrics.md, the chart's README and schema, and the manifests of deploy/
+generate: need-go ## Make policies/library, docs/metrics.md, the chart's README and schema, the manifests of deploy/ and the lists of docs/
 	go run ./scripts/policygen
 	go test -count=1 -run '$(METRICS)' ./provider/cmd/endor-gatekeeper-provider -update
 	go -C scripts/chart run .
+	go run ./provider/internal/docs/generate
 
 .PHONY: pictures
 pictures: need-go ## Write the pictures of docs/report.md, with Chromium; they differ a little between machines
@@ -215,6 +216,7 @@ verify: need-go ## Fail if something generated, a go.mod or the format is out of
 	go run ./scripts/policygen -check
 	go test -count=1 -run '$(METRICS)' ./provider/cmd/endor-gatekeeper-provider
 	go -C scripts/chart run . -check
+	go run ./provider/internal/docs/generate -check
 	go mod tidy -diff
 	go -C scripts/tools mod tidy -diff
 	go -C scripts/perfdoc mod tidy -diff

@@ -4,6 +4,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
@@ -47,7 +49,7 @@ Whoever can reach it can sign: leave it on loopback.`,
 	f.BoolVar(&opts.admin, "admin", false, "serve switches and counters under /emulator/ to whoever asks")
 	f.StringVar(&opts.logLevel, "log-level", "info", "debug, info, warn or error")
 
-	cmd.AddCommand(buildinfo.Command("endor-emulator"))
+	cmd.AddCommand(artifactCommand(os.Getenv), buildinfo.Command("endor-emulator"))
 	return cmd
 }
 

@@ -50,6 +50,14 @@
 // An image may be signed more than once, with another sourceRepositoryRef each time;
 // revoked and damage are then for all of its signatures so far.
 //
+// # Signatures at run time
+//
+// Whoever has the API key signs and revokes through the API. Two commands do it from
+// a terminal, with the variables of endorctl, and for an emulator only:
+//
+//	endor-emulator artifact sign --name IMAGE --source-repository acme/api --source-repository-ref refs/heads/main
+//	endor-emulator artifact revoke-signature --name IMAGE
+//
 // # Switches at run time
 //
 // With --admin whoever reaches the program also decides what goes wrong:

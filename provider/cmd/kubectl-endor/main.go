@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(testCommand(), verifyCommand(), reportCommand(), buildinfo.Command(program))
+	root.AddCommand(testCommand(), verifyCommand(), reportCommand(), doctorCommand(), buildinfo.Command(program))
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:

@@ -21,7 +21,8 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
 )
 
-var webhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
+// Webhooks are the ValidatingWebhookConfigurations of a cluster.
+var Webhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
 
 // ClientCAs are the authorities that issue Gatekeeper's client certificate.
 //
@@ -75,7 +76,7 @@ func (c *ClientCAs) Expiry() time.Time {
 // Run keeps the authorities current until ctx ends, and returns nil then.
 func (c *ClientCAs) Run(ctx context.Context) error {
 	w := newWake()
-	webhook := observe(ctx, c.Client, webhooks, "", c.Webhook, c.Log, w.ring)
+	webhook := observe(ctx, c.Client, Webhooks, "", c.Webhook, c.Log, w.ring)
 	t := task{what: "learn whom Gatekeeper's client certificate is from", idle: idle(c.Overlap), log: c.Log, failures: c.Failures}
 	t.repeat(ctx, w, func(ctx context.Context) error {
 		found, known := webhook.get()
@@ -88,7 +89,7 @@ func (c *ClientCAs) Run(ctx context.Context) error {
 }
 
 func (c *ClientCAs) update(ctx context.Context, webhook *unstructured.Unstructured, now time.Time) error {
-	current, err := caBundles(webhook)
+	current, err := CABundles(webhook)
 	if err != nil {
 		return fmt.Errorf("ValidatingWebhookConfiguration %s: %w", c.Webhook, err)
 	}
@@ -121,9 +122,10 @@ func authorities(list []sighting) []*x509.Certificate {
 	return cas
 }
 
-// caBundles fails rather than to give none: Gatekeeper's own rotation fills the
+// CABundles are the authorities in a ValidatingWebhookConfiguration, each once. It
+// fails rather than to give none: Gatekeeper's own rotation fills the
 // object a moment after it was made.
-func caBundles(webhook *unstructured.Unstructured) ([]*x509.Certificate, error) {
+func CABundles(webhook *unstructured.Unstructured) ([]*x509.Certificate, error) {
 	if webhook == nil {
 		return nil, errors.New("there is none; install Gatekeeper, or name another with --client-ca-from-webhook")
 	}
@@ -138,7 +140,7 @@ func caBundles(webhook *unstructured.Unstructured) ([]*x509.Certificate, error) 
 		if encoded == "" {
 			continue
 		}
-		cas, err := decodeBundle(encoded)
+		cas, err := DecodeBundle(encoded)
 		if err != nil {
 			return nil, fmt.Errorf("caBundle: %w", err)
 		}

@@ -14,7 +14,8 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-var constraints = schema.GroupVersionResource{Group: "constraints.gatekeeper.sh", Version: "v1beta1", Resource: "k8sendorsignedimages"}
+// Constraints are those of the shipped template.
+var Constraints = schema.GroupVersionResource{Group: "constraints.gatekeeper.sh", Version: "v1beta1", Resource: "k8sendorsignedimages"}
 
 // DefaultProvider is the provider that a constraint asks which names none.
 const DefaultProvider = "endor-gatekeeper-provider"
@@ -23,7 +24,7 @@ const DefaultProvider = "endor-gatekeeper-provider"
 // provider of that name does not verify. None is not an error, nor is a cluster
 // that does not know their kind.
 func DenyingConstraints(ctx context.Context, client dynamic.Interface, provider string) ([]string, error) {
-	list, err := client.Resource(constraints).List(ctx, metav1.ListOptions{})
+	list, err := client.Resource(Constraints).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}

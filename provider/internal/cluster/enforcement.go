@@ -93,7 +93,7 @@ func (e *Enforcement) Run(ctx context.Context) error {
 }
 
 func (e *Enforcement) count(ctx context.Context) error {
-	list, err := e.client.Resource(constraints).List(ctx, metav1.ListOptions{})
+	list, err := e.client.Resource(Constraints).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) { // no template, so no constraints
 		list, err = &unstructured.UnstructuredList{}, nil
 	}

@@ -170,7 +170,7 @@ func (r rotation) usable(m material, now time.Time) bool {
 	if m.pair == nil || !r.named(m) {
 		return false
 	}
-	return verify(m.pair, m.cas, r.names[0], now) == nil
+	return Verify(m.pair, m.cas, r.names[0], now) == nil
 }
 
 // write puts cas into the data.
@@ -188,8 +188,8 @@ func with(data map[string][]byte, key string, value []byte) map[string][]byte {
 	return out
 }
 
-// verify says whether somebody who trusts authorities would accept pair as name.
-func verify(pair *tls.Certificate, authorities []*x509.Certificate, name string, now time.Time) error {
+// Verify says whether somebody who trusts authorities would accept pair as name.
+func Verify(pair *tls.Certificate, authorities []*x509.Certificate, name string, now time.Time) error {
 	if pair == nil || pair.Leaf == nil {
 		return errors.New("there is no certificate")
 	}
@@ -218,8 +218,8 @@ func sameSet(a, b []*x509.Certificate) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(c *x509.Certificate) bool { return !contains(b, c) })
 }
 
-// decodeBundle reads a caBundle as the API server has it: base64 of PEM.
-func decodeBundle(encoded string) ([]*x509.Certificate, error) {
+// DecodeBundle reads a caBundle as the API server has it: base64 of PEM.
+func DecodeBundle(encoded string) ([]*x509.Certificate, error) {
 	pem, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return nil, err

@@ -23,10 +23,10 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
 )
 
-var (
-	providers    = schema.GroupVersionResource{Group: "externaldata.gatekeeper.sh", Version: "v1beta1", Resource: "providers"}
-	clusterRoles = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
-)
+// Providers are the objects by which Gatekeeper knows providers.
+var Providers = schema.GroupVersionResource{Group: "externaldata.gatekeeper.sh", Version: "v1beta1", Resource: "providers"}
+
+var clusterRoles = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
 
 // ProviderObject is the Provider by which Gatekeeper finds and trusts this
 // program. It is created and kept by server-side apply: no chart can render it,
@@ -101,7 +101,7 @@ func (p *ProviderObject) Run(ctx context.Context) error {
 	w := newWake()
 	p.wake.Store(&w)
 	p.writes = rate.NewLimiter(rate.Every(writeInterval), writeBurst)
-	live := observe(ctx, p.Client, providers, "", p.Name, p.Log, w.ring)
+	live := observe(ctx, p.Client, Providers, "", p.Name, p.Log, w.ring)
 	t := task{what: "keep the Provider object " + p.Name, idle: idle(p.Overlap), log: p.Log, failures: p.Failures}
 	t.repeat(ctx, w, func(ctx context.Context) error {
 		found, known := live.get()
@@ -132,7 +132,7 @@ func trusted(live *unstructured.Unstructured) []*x509.Certificate {
 		return nil
 	}
 	encoded, _, _ := unstructured.NestedString(live.Object, "spec", "caBundle")
-	cas, err := decodeBundle(encoded)
+	cas, err := DecodeBundle(encoded)
 	if err != nil {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (p *ProviderObject) step(ctx context.Context, live *unstructured.Unstructur
 	if err := p.writes.Wait(ctx); err != nil {
 		return err
 	}
-	_, err = p.Client.Resource(providers).Apply(ctx, p.Name, wanted, metav1.ApplyOptions{FieldManager: Manager, Force: true})
+	_, err = p.Client.Resource(Providers).Apply(ctx, p.Name, wanted, metav1.ApplyOptions{FieldManager: Manager, Force: true})
 	if err != nil {
 		return fmt.Errorf("apply Provider %s: %w", p.Name, err)
 	}
@@ -205,7 +205,7 @@ func (p *ProviderObject) overlapping(current, live []*x509.Certificate, now time
 
 func (p *ProviderObject) wanted(ctx context.Context, cas []*x509.Certificate) (*unstructured.Unstructured, error) {
 	wanted := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": providers.GroupVersion().String(),
+		"apiVersion": Providers.GroupVersion().String(),
 		"kind":       "Provider",
 		"metadata":   map[string]any{"name": p.Name},
 		"spec": map[string]any{

@@ -59,7 +59,7 @@ func (s *Serving) turn(newest tls.Certificate, now time.Time) bool {
 		return false
 	}
 	cas, known := s.Published()
-	trusted := func(pair tls.Certificate) bool { return known && verify(&pair, cas, s.Name, now) == nil }
+	trusted := func(pair tls.Certificate) bool { return known && Verify(&pair, cas, s.Name, now) == nil }
 	if !trusted(newest) {
 		s.eligible = time.Time{}
 		return now.After(s.current.Leaf.NotAfter)

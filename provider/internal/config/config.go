@@ -170,9 +170,9 @@ func FromEnvironment(fs *pflag.FlagSet, getenv func(string) string) error {
 		if f.Changed || f.Name == "help" {
 			return
 		}
-		for _, name := range []string{variable(f.Name), endorctlNames[f.Name]} {
+		for _, name := range Variables(f.Name) {
 			value := getenv(name)
-			if name == "" || value == "" {
+			if value == "" {
 				continue
 			}
 			if err := f.Value.Set(value); err != nil {
@@ -184,8 +184,14 @@ func FromEnvironment(fs *pflag.FlagSet, getenv func(string) string) error {
 	return errors.Join(errs...)
 }
 
-func variable(flag string) string {
-	return "ENDOR_PROVIDER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+// Variables are the names of the variables that stand for a flag; the first one
+// that is set counts.
+func Variables(flag string) []string {
+	names := []string{"ENDOR_PROVIDER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
+	if name := endorctlNames[flag]; name != "" {
+		names = append(names, name)
+	}
+	return names
 }
 
 // Validate gives one error that lists everything that is wrong, by flag.

@@ -19,6 +19,7 @@ import (
 var own struct {
 	sync.Mutex
 	clusters []*localcluster.Cluster
+	others   []func() error // end what else runs
 	ended    bool
 }
 
@@ -54,6 +55,14 @@ func startOwn(tb testing.TB, cfg localcluster.Config) (*localcluster.Cluster, er
 	return c, err
 }
 
+// endLater has end called when the process ends, should the test not have done
+// what it does by then.
+func endLater(end func() error) {
+	own.Lock()
+	defer own.Unlock()
+	own.others = append(own.others, end)
+}
+
 // stopOwn ends the clusters of all tests, and lets no other start.
 func stopOwn() error {
 	own.Lock()
@@ -62,6 +71,9 @@ func stopOwn() error {
 	var errs []error
 	for _, c := range own.clusters {
 		errs = append(errs, c.Stop())
+	}
+	for _, end := range own.others {
+		errs = append(errs, end())
 	}
 	return errors.Join(errs...)
 }

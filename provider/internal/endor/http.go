@@ -5,6 +5,7 @@ package endor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,9 +18,10 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// call is one POST to the API.
+// call is one call of the API: a POST of a body, or a GET without.
 type call struct {
 	op      string // for errors
+	method  string // default POST
 	path    string
 	body    any
 	bearer  string
@@ -32,6 +34,7 @@ type response struct {
 	status     int
 	body       []byte
 	retryAfter time.Duration
+	date       time.Time // when it was made, by the API's clock; zero if it does not say
 }
 
 // failure is the error of a response that holds no decision.
@@ -73,15 +76,10 @@ func (c *Client) withToken(ctx context.Context, req call) (response, error) {
 // do makes a call, with retries. Its error is an [*Error] and means that there
 // was no response; a response of any status is none.
 func (c *Client) do(ctx context.Context, req call) (response, error) {
-	body, err := json.Marshal(req.body)
+	r, err := c.request(ctx, req)
 	if err != nil {
-		return response{}, fmt.Errorf("endor: %s: %w", req.op, err)
+		return response{}, err
 	}
-	r, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, c.base+req.path, body)
-	if err != nil {
-		return response{}, req.failed(transportError(err))
-	}
-	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", c.userAgent)
 	if deadline, ok := ctx.Deadline(); ok {
@@ -100,7 +98,30 @@ func (c *Client) do(ctx context.Context, req call) (response, error) {
 	if err != nil {
 		return response{}, req.failed(transportError(err))
 	}
-	return response{to: req, status: resp.StatusCode, body: read, retryAfter: retryAfter(resp.Header.Get("Retry-After"), c.now())}, nil
+	date, _ := http.ParseTime(resp.Header.Get("Date"))
+	return response{
+		to: req, status: resp.StatusCode, body: read, date: date,
+		retryAfter: retryAfter(resp.Header.Get("Retry-After"), c.now()),
+	}, nil
+}
+
+func (c *Client) request(ctx context.Context, req call) (*retryablehttp.Request, error) {
+	var body any // untyped, so that a GET has none
+	if req.body != nil {
+		encoded, err := json.Marshal(req.body)
+		if err != nil {
+			return nil, fmt.Errorf("endor: %s: %w", req.op, err)
+		}
+		body = encoded
+	}
+	r, err := retryablehttp.NewRequestWithContext(ctx, cmp.Or(req.method, http.MethodPost), c.base+req.path, body)
+	if err != nil {
+		return nil, req.failed(transportError(err))
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r, nil
 }
 
 // readBody is the innermost RoundTripper but the transport: it reads the whole

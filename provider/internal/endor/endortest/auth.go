@@ -46,6 +46,27 @@ type sessions struct {
 	lifetime    time.Duration
 	expiryField ExpiryField
 	expires     map[string]time.Time // :: token → when it ends
+	permissions Permissions
+}
+
+// Permissions are what the API says that the key may do. The Emulator tells them
+// and does not keep to them: a token may do everything in its namespaces.
+type Permissions struct {
+	Roles  []string            // such as SYSTEM_ROLE_CODE_SCANNER
+	Rules  map[string][]string // :: kind of resource → methods, such as METHOD_CREATE
+	Except []string            // kinds that the rule of * leaves out
+}
+
+// CodeScanner is what an Emulator says until [Emulator.SetPermissions] is called.
+const CodeScanner = "SYSTEM_ROLE_CODE_SCANNER"
+
+// wire is v1Permissions.
+func (p Permissions) wire() map[string]any {
+	rules := map[string]any{}
+	for kind, methods := range p.Rules {
+		rules[kind] = map[string]any{"methods": methods}
+	}
+	return map[string]any{"roles": p.Roles, "rules": rules, "except_resources": p.Except}
 }
 
 // exchange gives a token for the right pair.
@@ -79,8 +100,9 @@ func (s *sessions) exchange(key, secret string) (map[string]string, *refusal) {
 
 // session is what a token that is accepted stands for.
 type session struct {
-	end        time.Time
-	namespaces []string
+	end         time.Time
+	namespaces  []string
+	permissions Permissions
 }
 
 func (s *sessions) authenticate(r *http.Request) (session, *refusal) {
@@ -94,7 +116,22 @@ func (s *sessions) authenticate(r *http.Request) (session, *refusal) {
 	if !known || !s.now().Before(end) {
 		return session{}, unauthenticated()
 	}
-	return session{end: end, namespaces: slices.Clone(s.namespaces)}, nil
+	return session{end: end, namespaces: slices.Clone(s.namespaces), permissions: s.permissions}, nil
+}
+
+// tenants are the first segments of the namespaces.
+func (s session) tenants() []map[string]string {
+	var names []string
+	for _, namespace := range s.namespaces {
+		name, _, _ := strings.Cut(namespace, ".")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	list := []map[string]string{}
+	for _, name := range slices.Compact(names) {
+		list = append(list, map[string]string{"name": name})
+	}
+	return list
 }
 
 func (s session) authorize(namespace string) *refusal {
@@ -116,6 +153,13 @@ func (e *Emulator) SetNamespaces(namespaces ...string) {
 	e.auth.mu.Lock()
 	defer e.auth.mu.Unlock()
 	e.auth.namespaces = slices.Clone(namespaces)
+}
+
+// SetPermissions changes what is said of the key from now on.
+func (e *Emulator) SetPermissions(p Permissions) {
+	e.auth.mu.Lock()
+	defer e.auth.mu.Unlock()
+	e.auth.permissions = p
 }
 
 // SetTokenLifetime changes how long the tokens of later exchanges are accepted. Zero and
@@ -185,6 +229,8 @@ func (e *Emulator) userInfo(w http.ResponseWriter, r *http.Request) {
 		"authentication_source": "api-key",
 		"expiration_time":       who.end.UTC().Format(time.RFC3339Nano),
 		"namespaces":            who.namespaces,
+		"tenants":               who.tenants(),
+		"permissions":           who.permissions.wire(),
 	})
 }
 

@@ -36,7 +36,7 @@
 //
 // # What it leaves out
 //
-// Keyless authentication, users and roles (a token may do everything in its
-// namespaces), artifact-signatures and all other resources, TLS client
+// Keyless authentication, users, what roles forbid (they are told, and a token may do
+// everything in its namespaces), artifact-signatures and all other resources, TLS client
 // certificates, compression, and persistence.
 package endortest

@@ -37,8 +37,8 @@ type Config struct {
 	// TokenLifetime is how long a token is accepted. Default: DefaultTokenLifetime.
 	TokenLifetime time.Duration
 
-	// Now is the clock of tokens, certificates and timestamps. Latency is always
-	// real time. Default: time.Now.
+	// Now is the clock of tokens, certificates, timestamps and the header Date.
+	// Latency is always real time. Default: time.Now.
 	Now func() time.Time
 
 	// Log receives one record per request, without credentials. Default: none.
@@ -134,6 +134,7 @@ func New(cfg Config) (*Emulator, error) {
 			lifetime:    cfg.TokenLifetime,
 			expiryField: ExpiryCamelCase,
 			expires:     map[string]time.Time{},
+			permissions: Permissions{Roles: []string{CodeScanner}},
 		},
 		store:            &store{byName: map[storeKey]map[string][]record{}},
 		faults:           newFaults(),

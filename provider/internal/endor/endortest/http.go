@@ -15,6 +15,7 @@ func (e *Emulator) routes(admin bool) http.Handler {
 	handle := func(method, path, endpoint string, h http.HandlerFunc) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			e.counters.request(endpoint)
+			w.Header().Set("Date", e.now().UTC().Format(http.TimeFormat))
 			if method != "" && r.Method != method {
 				refuse(http.StatusNotImplemented, "Method Not Allowed").write(w)
 				return

@@ -24,6 +24,7 @@ import (
 	"syscall"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/localcluster"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/testbed"
 )
 
 func main() {
@@ -77,7 +78,7 @@ func up(ctx context.Context, root string, stdout io.Writer) error {
 	}
 	if len(running) > 0 {
 		fmt.Fprint(stdout, "The cluster runs already; make cluster-down ends it.\n")
-		help(stdout, kit, filepath.Join(dir, "kubeconfig"))
+		help(stdout)
 		return nil
 	}
 
@@ -88,15 +89,26 @@ func up(ctx context.Context, root string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := enforce(ctx, root, c); err != nil {
+	if err := errors.Join(enforce(ctx, root, c), writeVariables(root, kit, c)); err != nil {
 		return errors.Join(err, c.Stop())
 	}
 	if err := c.Detach(); err != nil {
 		return errors.Join(err, c.Stop())
 	}
 	fmt.Fprintf(stdout, "It runs until make cluster-down. Logs: %s\n", filepath.Join(dir, "logs"))
-	help(stdout, kit, c.Kubeconfig)
+	help(stdout)
 	return nil
+}
+
+// writeVariables makes the file that a shell reads in order to use the cluster: with
+// the kubectl and helm that were built with it, our own programs, and the emulator
+// as Endor Labs.
+func writeVariables(root string, kit localcluster.Kit, c *localcluster.Cluster) error {
+	return os.WriteFile(filepath.Join(root, variables), fmt.Appendf(nil, `export KUBECONFIG=%s
+export PATH=%s:%s:"$PATH"
+export ENDOR_API=%s ENDOR_NAMESPACE=%s ENDOR_API_CREDENTIALS_KEY=%s ENDOR_API_CREDENTIALS_SECRET=%s
+`, quote(c.Kubeconfig), quote(kit.Bin()), quote(filepath.Join(root, "bin")),
+		quote(c.EmulatorURL), testbed.Namespace, quote(testbed.APIKey), quote(testbed.APISecret)), 0o600)
 }
 
 // enforce applies the constraint of namespace production, after a Pod that it
@@ -114,6 +126,7 @@ func enforce(ctx context.Context, root string, c *localcluster.Cluster) error {
 const (
 	signed     = "examples/01-signed.yaml"
 	unsigned   = "examples/02-unsigned.yaml"
+	variables  = ".cache/cluster/run/env"
 	constraint = "policies/library/k8sendorsignedimages/samples/production/constraint.yaml"
 
 	before = `
@@ -129,14 +142,13 @@ spec:
 `
 )
 
-func help(stdout io.Writer, kit localcluster.Kit, kubeconfig string) {
+func help(stdout io.Writer) {
 	fmt.Fprintf(stdout, `
-For kubectl and helm, also those that were built with the cluster:
+For kubectl and helm, those that were built with the cluster, and for kubectl endor:
 
-  export KUBECONFIG=%s
-  export PATH=%s:$PATH
+  . %s
 
-Try:
+Try, or follow docs/tutorial.md:
 
   # Signed by a repository of acme: admitted.
   kubectl apply -f %s
@@ -146,7 +158,7 @@ Try:
 
   # What was there before the policy, as audit finds it every few seconds.
   kubectl get k8sendorsignedimages -o jsonpath='{range .items[*].status.violations[*]}{.message}{"\n"}{end}'
-`, quote(kubeconfig), quote(kit.Bin()), signed, unsigned)
+`, variables, signed, unsigned)
 }
 
 // quote makes a word for a shell.
