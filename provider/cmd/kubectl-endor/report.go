@@ -97,7 +97,7 @@ func reportCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	o.asking.bind(cmd)
+	o.bind(cmd)
 	o.cluster.AddFlags(fs)
 	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces; the default, unless -n names one")
 	fs.StringVar(&o.gatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` with Gatekeeper's Config object")

@@ -262,7 +262,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, t target) {
 	case verb == "get":
 		s.get(w, r, t)
 	case verb == "patch":
-		s.apply(w, req, r, t)
+		s.apply(w, req, r)
 	default:
 		fail(w, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "")
 	}
@@ -277,7 +277,7 @@ func (s *Server) get(w http.ResponseWriter, r *resource, t target) {
 	answer(w, http.StatusOK, r.items[i].raw)
 }
 
-func (s *Server) apply(w http.ResponseWriter, req *http.Request, r *resource, t target) {
+func (s *Server) apply(w http.ResponseWriter, req *http.Request, r *resource) {
 	o := &unstructured.Unstructured{}
 	raw, err := io.ReadAll(req.Body)
 	if err == nil {
@@ -389,10 +389,10 @@ func (s *Server) discoverVersion(w http.ResponseWriter, groupVersion string) {
 	answer(w, http.StatusOK, list)
 }
 
-func fail(w http.ResponseWriter, code int, reason metav1.StatusReason, resume string) {
-	answer(w, code, metav1.Status{
+func fail(w http.ResponseWriter, code int32, reason metav1.StatusReason, resume string) {
+	answer(w, int(code), metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, ListMeta: metav1.ListMeta{Continue: resume},
-		Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: string(reason),
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: string(reason),
 	})
 }
 
