@@ -33,8 +33,8 @@ type asking struct {
 	concurrency int
 }
 
-// credentialsHelp belongs into the long help of commands that ask.
-const credentialsHelp = `Endor Labs is asked with the settings of endorctl: ENDOR_API, ENDOR_NAMESPACE, and
+// settingsHelp belongs into the long help of commands that ask.
+const settingsHelp = `Endor Labs is asked with the settings of endorctl: ENDOR_API, ENDOR_NAMESPACE, and
 ENDOR_API_CREDENTIALS_KEY with ENDOR_API_CREDENTIALS_SECRET or ENDOR_TOKEN, from
 the environment, or else from ~/.endorctl/config.yaml (ENDOR_CONFIG_PATH). Flags
 win. With --answers nobody is asked, and none of it is needed.`

@@ -18,11 +18,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 )
 
 const program = "kubectl-endor"
@@ -67,7 +69,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errRefused):
 		return 1
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	// It may repeat what somebody wrote into a manifest.
+	for i, line := range strings.Split(err.Error(), "\n") {
+		if i == 0 {
+			line = program + ": " + line
+		}
+		fmt.Fprintln(stderr, printable.Visible(line))
+	}
 	if _, ok := errors.AsType[resultError](err); !ok {
 		fmt.Fprintf(stderr, "Run '%s --help' for help.\n", cmd.CommandPath())
 	}

@@ -61,7 +61,7 @@ the policy judge all of it again, here, as Gatekeeper would. It only reads, and
 only the policy of this program is evaluated: constraints of other templates are
 reported as far as Gatekeeper's audit has said something of them (--all).
 
-` + credentialsHelp + `
+` + settingsHelp + `
 None of it is needed with --from-status.
 
 The status is 0 if the report is complete and every question was answered; 1 if

@@ -45,7 +45,7 @@ Suites of gator (suite.yaml) found in a folder are run too, and the files that
 they name are theirs. Constraints that match nothing, and objects that no
 constraint matches, are said: neither says anything of the other.
 
-` + credentialsHelp + `
+` + settingsHelp + `
 With --provider-url a provider that runs elsewhere answers instead.
 
 With --expect-annotations an object says in the annotation

@@ -38,7 +38,7 @@ Without a flag that says who has to have signed, anyone in the Endor namespace
 may have, with the issuer of --certificate-oidc-issuer. In a value, * is any run
 of letters but / and :.
 
-` + credentialsHelp + `
+` + settingsHelp + `
 
 The status is 0 if every image is verified, 1 if one is not, and 2 if it could
 not be found out of one, because of a file, a flag, or because Endor Labs could

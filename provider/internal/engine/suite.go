@@ -48,10 +48,15 @@ func (r SuiteResult) Failed() error {
 	return errors.Join(errs...)
 }
 
-// RunSuites runs every suite.yaml at and below path of fsys, in gator's format
-// and by gator's own runner, with the providers of this engine.
+// RunSuites runs the suite in a file of fsys, or every suite at and below a
+// folder, in gator's format and by gator's own runner, with the providers of
+// this engine.
 func (e *Engine) RunSuites(ctx context.Context, fsys fs.FS, path string) ([]SuiteResult, error) {
-	suites, err := gatorverify.ReadSuites(fsys, path, path, true)
+	info, err := fs.Stat(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	suites, err := gatorverify.ReadSuites(fsys, path, path, info.IsDir())
 	if err != nil {
 		return nil, fmt.Errorf("read suites below %s: %w", path, err)
 	}

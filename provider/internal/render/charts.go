@@ -26,14 +26,23 @@ func stack(t report.Totals, width, height float64) []bar {
 	x := 0.0
 	for _, class := range classes {
 		n := ofClass(t, class)
-		if n == 0 || t.Images == 0 {
+		if n == 0 {
 			continue
 		}
-		w := width * float64(n) / float64(t.Images)
+		w := round(width * float64(n) / float64(inAll(t)))
 		bars = append(bars, bar{Class: string(class), X: x, Width: w, Height: height, Title: strconv.Itoa(n) + " " + string(class)})
 		x += w
 	}
 	return bars
+}
+
+// inAll is how many images are of any class.
+func inAll(t report.Totals) int {
+	n := 0
+	for _, class := range classes {
+		n += ofClass(t, class)
+	}
+	return n
 }
 
 type classCount struct {
@@ -59,13 +68,14 @@ type namespaceBar struct {
 func namespaceBars(list []report.Namespace) (bars []namespaceBar, left string) {
 	most := 1
 	for _, n := range list {
-		most = max(most, totalsOf(n).Images)
+		most = max(most, inAll(totalsOf(n)))
 	}
 	for _, n := range first(list, maxBars) {
 		t := totalsOf(n)
+		images := inAll(t)
 		bars = append(bars, namespaceBar{
-			Name: printable.Visible(n.Name), Label: breakdown(t), Count: strconv.Itoa(t.Images),
-			Bars: stack(t, 1000*float64(t.Images)/float64(most), 10),
+			Name: printable.Visible(n.Name), Label: breakdown(t), Count: strconv.Itoa(images),
+			Bars: stack(t, 1000*float64(images)/float64(most), 10),
 		})
 	}
 	return bars, more(len(list), maxBars, "namespace")
@@ -73,7 +83,6 @@ func namespaceBars(list []report.Namespace) (bars []namespaceBar, left string) {
 
 func totalsOf(n report.Namespace) report.Totals {
 	return report.Totals{
-		Images:   n.Verified + n.Rejected + n.Unavailable + n.Misconfigured + n.Unchecked,
 		Verified: n.Verified, Rejected: n.Rejected, Unavailable: n.Unavailable, Misconfigured: n.Misconfigured, Unchecked: n.Unchecked,
 	}
 }
@@ -110,7 +119,7 @@ func newHistory(r *report.Report) *history {
 	points = points[max(0, len(points)-maxColumns):]
 	most := 1
 	for _, p := range points {
-		most = max(most, p.Totals.Images)
+		most = max(most, inAll(p.Totals))
 	}
 	h := &history{
 		Width: chartWidth, Height: chartHeight, Left: chartLeft, TextX: chartLeft - 8, Foot: chartHeight - 8,
@@ -124,7 +133,7 @@ func newHistory(r *report.Report) *history {
 	}
 	slot := (chartWidth - chartLeft) / float64(len(points))
 	for i, p := range points {
-		y := chartTop + (chartBase-chartTop)*(1-float64(p.Totals.Images)/float64(most))
+		y := chartTop + (chartBase-chartTop)*(1-float64(inAll(p.Totals))/float64(most))
 		for _, class := range slices.Backward(classes) { // the worst stand on the ground
 			n := ofClass(p.Totals, class)
 			if n == 0 {

@@ -34,7 +34,7 @@ func anyName() *rapid.Generator[string] {
 // named is a report with one name wherever somebody can choose one.
 func named(name string) *report.Report {
 	r := sample()
-	i := image(3, "x", "BAD_REFERENCE", report.Denied, place(name, name, name, 1, name))
+	i := judged(3, "x", "BAD_REFERENCE", report.Denied, place(name, name, name, 1, name))
 	i.Image, i.Digest, i.Reason = name, name, name
 	i.Refusals[0].Constraint, i.Refusals[0].Message = name, name
 	i.Running = []report.RunningDigest{{Digest: name, Pods: 1}}

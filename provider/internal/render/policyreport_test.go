@@ -79,9 +79,9 @@ func TestAPolicyReportFitsIntoEtcd(t *testing.T) {
 	r := &report.Report{}
 	long := strings.Repeat("long", 500)
 	for n := range 3000 {
-		i := image(n, fmt.Sprintf("acme/%s%d", long, n), verify.Verified, report.Admitted, place("a", "Deployment", long, 1, ""))
+		i := judged(n, fmt.Sprintf("acme/%s%d", long, n), verify.Verified, report.Admitted, place("a", "Deployment", long, 1, ""))
 		if n%1000 == 0 {
-			i = image(n, fmt.Sprintf("acme/%s%d", long, n), verify.NotSigned, report.Denied, place("a", "Deployment", long, 1, ""))
+			i = judged(n, fmt.Sprintf("acme/%s%d", long, n), verify.NotSigned, report.Denied, place("a", "Deployment", long, 1, ""))
 		}
 		r.Images = append(r.Images, i)
 	}

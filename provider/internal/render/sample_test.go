@@ -30,9 +30,9 @@ const (
 	sandbox    = "K8sEndorSignedImages/sandbox-warn"
 )
 
-// image is one with a digest, judged by the constraint that fits what would
+// judged is an image with a digest, judged by the constraint that fits what would
 // become of it.
-func image(n int, name string, code verify.Code, next report.Decision, places ...report.Place) report.Image {
+func judged(n int, name string, code verify.Code, next report.Decision, places ...report.Place) report.Image {
 	i := report.Image{
 		Image: name + "@" + digestOf(n), Digest: digestOf(n), Code: string(code), Class: code.Class(), NextRollout: next,
 		Places: places, Sources: []report.Source{report.SourceEvaluation},
@@ -100,17 +100,17 @@ func sample() *report.Report {
 		tag.Places[k].Next = report.Denied
 	}
 	images := []report.Image{
-		image(1, "ghcr.io/acme/checkout", verify.Revoked, report.Denied,
+		judged(1, "ghcr.io/acme/checkout", verify.Revoked, report.Denied,
 			place("payments", "Deployment", "checkout", 8, "payments"), place("payments", "CronJob", "reconcile", 0, "payments")),
-		image(2, "ghcr.io/acme/ledger", verify.NotSigned, report.Denied, place("payments", "StatefulSet", "ledger", 3, "payments")),
-		image(3, "registry.example.com/tools/debug-shell", verify.NotSigned, report.Denied, place("platform", "DaemonSet", "node-debug", 12, "platform")),
-		image(4, "ghcr.io/acme-labs/recommender", verify.WrongSigner, report.Denied,
+		judged(2, "ghcr.io/acme/ledger", verify.NotSigned, report.Denied, place("payments", "StatefulSet", "ledger", 3, "payments")),
+		judged(3, "registry.example.com/tools/debug-shell", verify.NotSigned, report.Denied, place("platform", "DaemonSet", "node-debug", 12, "platform")),
+		judged(4, "ghcr.io/acme-labs/recommender", verify.WrongSigner, report.Denied,
 			place("search", "Deployment", "recommender", 5, "search"), place("web", "Deployment", "recommender-canary", 1, "search")),
-		image(5, "quay.io/vendor/exporter", verify.UntrustedCertificate, report.Denied, place("monitoring", "DaemonSet", "exporter", 12, "platform")),
+		judged(5, "quay.io/vendor/exporter", verify.UntrustedCertificate, report.Denied, place("monitoring", "DaemonSet", "exporter", 12, "platform")),
 		tag,
-		image(7, "ghcr.io/acme/experiments", verify.NotSigned, report.Warned, place("sandbox", "Deployment", "experiments", 1, "search")),
-		image(8, "ghcr.io/acme/notebook", verify.NotSigned, report.Warned, place("sandbox", "StatefulSet", "notebook", 2, "data")),
-		image(9, "mirror.example.net/acme/geoip", verify.Unavailable, report.Denied, place("search", "Deployment", "geoip", 2, "search")),
+		judged(7, "ghcr.io/acme/experiments", verify.NotSigned, report.Warned, place("sandbox", "Deployment", "experiments", 1, "search")),
+		judged(8, "ghcr.io/acme/notebook", verify.NotSigned, report.Warned, place("sandbox", "StatefulSet", "notebook", 2, "data")),
+		judged(9, "mirror.example.net/acme/geoip", verify.Unavailable, report.Denied, place("search", "Deployment", "geoip", 2, "search")),
 		{
 			Image: "registry.k8s.io/pause:3.10", Class: report.Unchecked, NextRollout: report.Admitted, Pods: 12,
 			Places:  []report.Place{{Namespace: "kube-system", Kind: "DaemonSet", Name: "node-local", List: "containers", Container: "pause", Pods: 12, Next: report.Admitted}},
@@ -128,7 +128,7 @@ func sample() *report.Report {
 		"monitoring/alert-router", "monitoring/dashboards", "data/warehouse-loader", "data/stream-joiner", "data/catalog",
 	} {
 		namespace, workload, _ := strings.Cut(name, "/")
-		images = append(images, image(20+n, "ghcr.io/acme/"+workload, verify.Verified, report.Admitted,
+		images = append(images, judged(20+n, "ghcr.io/acme/"+workload, verify.Verified, report.Admitted,
 			place(namespace, "Deployment", workload, n%4+1, namespace)))
 	}
 	r := &report.Report{
@@ -177,10 +177,9 @@ func sample() *report.Report {
 		},
 	}
 	for day := 9; day > 0; day-- {
-		rejected := 5 + day + day%3
-		r.History = append(r.History, report.Point{At: *daysAgo(day), Totals: report.Totals{
-			Images: 28, Verified: 20 - day, Rejected: rejected, Unavailable: day % 2, Unchecked: 28 - 20 + day - rejected - day%2 + day%3,
-		}})
+		t := report.Totals{Images: 29 - day/2, Rejected: 5 + day + day%3, Unavailable: day % 2, Unchecked: 2}
+		t.Verified = t.Images - t.Rejected - t.Unavailable - t.Unchecked
+		r.History = append(r.History, report.Point{At: *daysAgo(day), Totals: t})
 	}
 	sumUp(r)
 	return r
@@ -246,7 +245,7 @@ func hostile() *report.Report {
 	for _, name := range hostileNames {
 		p := place(name, "Deployment", name, 1, name)
 		p.Container = name
-		i := image(3, "x", verify.BadReference, report.Denied, p)
+		i := judged(3, "x", verify.BadReference, report.Denied, p)
 		i.Image, i.Digest, i.Reason = name, "", name
 		i.Refusals[0].Message = "[BAD_REFERENCE] " + name
 		r.Images = append(r.Images, i)

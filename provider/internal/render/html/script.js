@@ -107,8 +107,14 @@
     const full = digest < 0 ? image : image.slice(0, digest);
     const cut = full.lastIndexOf('/') + 1;
     name.append(make('span', { class: 'soft' }, full.slice(0, cut)), make('span', { class: 'image-name' }, full.slice(cut)));
-    if (rest) name.append(make('span', { class: 'soft mono' }, /^@sha256:[0-9a-f]{64}$/.test(rest) ? rest.slice(0, 16) + '…' : rest));
+    if (/^@sha256:[0-9a-f]{64}$/.test(rest)) name.append(make('span', { class: 'soft mono short-digest' }, rest.slice(0, 16) + '…'));
+    else name.append(make('span', { class: 'soft mono' }, rest));
     return name;
+  }
+
+  // wrappable lets a long code wrap between its words.
+  function wrappable(code) {
+    return code.split(/(?<=_)/).flatMap((word, i) => (i === 0 ? [word] : [make('wbr'), word]));
   }
 
   function some(names, limit) {
@@ -118,14 +124,14 @@
   function rowOf(row) {
     const button = make('button', { type: 'button', class: 'open-button', 'aria-expanded': 'false', title: row.image }, icon('open'), nameOf(row.image));
     const head = make('td', { role: 'cell' }, button);
-    if (row.reason) head.append(make('span', { class: 'reason' }, row.reason));
+    if (row.reason) head.append(make('span', { class: 'reason' }, row.reason.split('; ')[0]));
     const spaces = make('span', { class: 'name' }, some(row.namespaces, 3) || '–');
     const line = make('tr', { role: 'row', class: 'row' }, head,
-      cell('Verdict', '', make('span', { class: 'pill ' + row.class }, icon(row.class), make('span', {}, row.verdict))),
+      cell('Verdict', '', make('span', { class: 'pill ' + row.class }, icon(row.class), make('span', {}, ...wrappable(row.verdict)))),
       cell('Next rollout', '', make('span', { class: row.next }, row.next)),
       cell('Namespaces', '', spaces),
-      cell('Workloads', 'num', numbers.format(row.workloads)),
-      cell('Pods', 'num', numbers.format(row.pods)));
+      cell(row.workloads === 1 ? 'Workload' : 'Workloads', 'num', numbers.format(row.workloads)),
+      cell(row.pods === 1 ? 'Pod' : 'Pods', 'num', numbers.format(row.pods)));
     let detail = null;
     line.addEventListener('click', () => {
       if (String(getSelection()) !== '') return; // somebody copies text
@@ -147,6 +153,7 @@
     const block = (title, wide, ...children) => grid.append(make('div', wide ? { class: 'full' } : {}, make('h4', {}, title), ...children));
     const text = (value) => make('span', { class: 'name' }, value);
     block('Image', true, make('code', { class: 'name' }, row.image));
+    if (row.reason) block('Why', true, text(row.reason));
     if (row.refusals) {
       block('Refused by', true, make('ul', {}, ...row.refusals.map(([constraint, action, message]) =>
         make('li', {}, make('strong', {}, text(constraint)), ' (' + action + ') ', make('span', { class: 'soft name' }, message)))));
