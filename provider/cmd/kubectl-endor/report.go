@@ -181,7 +181,7 @@ func (o *reportOptions) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	if o.apply {
-		if err := applyPolicyReports(ctx, cfg.Cluster, r, cmd.ErrOrStderr()); err != nil {
+		if err := applyPolicyReports(ctx, cfg.Cluster, r, cfg.Namespace, cmd.ErrOrStderr()); err != nil {
 			return resultError{err}
 		}
 	}

@@ -4,7 +4,7 @@
 // Package inventorytest is an API server that can be read: it serves discovery,
 // objects, and lists in pages, by limit and continue token. It can forbid verbs
 // and forget the version of a list, as real ones do, and knows what it was asked
-// for.
+// for. Selectors are not looked at.
 //
 // The zero value of [Server] is an empty cluster. It is an [http.Handler], to be
 // put behind httptest or any listener.
@@ -74,7 +74,7 @@ func (s *Server) define(groupVersion, name, kind string, namespaced bool) {
 		panic(err)
 	}
 	s.resources[groupVersion+"/"+name] = &resource{APIResource: metav1.APIResource{
-		Name: name, Kind: kind, Namespaced: namespaced, Group: gv.Group, Version: gv.Version, Verbs: metav1.Verbs{"get", "list", "patch"},
+		Name: name, Kind: kind, Namespaced: namespaced, Group: gv.Group, Version: gv.Version, Verbs: metav1.Verbs{"get", "list", "patch", "delete"},
 	}}
 }
 
@@ -248,7 +248,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, t target) {
 		fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "")
 		return
 	}
-	verb := map[string]string{http.MethodGet: "list", http.MethodPatch: "patch"}[req.Method]
+	verb := map[string]string{http.MethodGet: "list", http.MethodPatch: "patch", http.MethodDelete: "delete"}[req.Method]
 	if verb == "list" && t.name != "" {
 		verb = "get"
 	}
@@ -263,6 +263,9 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, t target) {
 		s.get(w, r, t)
 	case verb == "patch":
 		s.apply(w, req, r)
+	case verb == "delete":
+		r.items = slices.DeleteFunc(r.items, func(i item) bool { return i.namespace == t.namespace && i.name == t.name })
+		answer(w, http.StatusOK, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess})
 	default:
 		fail(w, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "")
 	}
