@@ -57,9 +57,10 @@ for it, who signed it, where it runs, and what Gatekeeper makes of it.
 
 Gatekeeper's audit keeps some twenty violations of each constraint and cuts them
 off. This command reads the constraints and everything that runs images, and has
-the policy judge all of it again, here, as Gatekeeper would. It only reads, and
-only the policy of this program is evaluated: constraints of other templates are
-reported as far as Gatekeeper's audit has said something of them (--all).
+the policy judge all of it again, here, as Gatekeeper would. It writes nothing to
+the cluster, unless --apply is given. Only the policy of this program is
+evaluated: constraints of other templates are reported as far as Gatekeeper's
+audit has said something of them (--all).
 
 ` + settingsHelp + `
 None of it is needed with --from-status.
