@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
@@ -21,9 +23,9 @@ import (
 var policyReports = schema.GroupVersionResource{Group: "wgpolicyk8s.io", Version: "v1alpha2", Resource: "policyreports"}
 
 // applyPolicyReports writes the PolicyReports of a report into the cluster, by
-// server-side apply. Those of a report that is not complete are not written:
+// server-side apply; namespace is the only one that was looked at, if any. Those of a report that is not complete are not written:
 // they would replace what is known of the images that it lacks.
-func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *report.Report, stderr io.Writer) error {
+func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *report.Report, namespace string, stderr io.Writer) error {
 	if !r.Complete {
 		return errors.New("--apply: no PolicyReport is written, since the report is not complete")
 	}
@@ -41,5 +43,33 @@ func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *repo
 		}
 	}
 	fmt.Fprintf(stderr, "Wrote %s.\n", count(len(objects), "PolicyReport"))
+	if namespace != "" {
+		return nil // of others nothing is known
+	}
+	return removeOldReports(ctx, cluster, objects)
+}
+
+// removeOldReports deletes the PolicyReports of earlier runs in namespaces that
+// run no image any more: they would go on saying what is no longer so.
+func removeOldReports(ctx context.Context, cluster *inventory.Cluster, current []*unstructured.Unstructured) error {
+	list, err := cluster.Objects().Resource(policyReports).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + render.ManagedBy})
+	if err != nil {
+		return fmt.Errorf("--apply: find PolicyReports of namespaces that run nothing any more (this needs the verbs list and delete on policyreports): %w", err)
+	}
+	for i := range list.Items {
+		old := &list.Items[i]
+		if old.GetLabels()[managedBy] != render.ManagedBy || slices.ContainsFunc(current, func(o *unstructured.Unstructured) bool {
+			return o.GetNamespace() == old.GetNamespace() && o.GetName() == old.GetName()
+		}) {
+			continue
+		}
+		err := cluster.Objects().Resource(policyReports).Namespace(old.GetNamespace()).Delete(ctx, old.GetName(), metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("--apply: delete PolicyReport %s/%s: %w", old.GetNamespace(), old.GetName(), err)
+		}
+	}
 	return nil
 }
+
+// managedBy is the label by which PolicyReports of this program are known.
+const managedBy = "app.kubernetes.io/managed-by"

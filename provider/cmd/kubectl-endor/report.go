@@ -57,9 +57,10 @@ for it, who signed it, where it runs, and what Gatekeeper makes of it.
 
 Gatekeeper's audit keeps some twenty violations of each constraint and cuts them
 off. This command reads the constraints and everything that runs images, and has
-the policy judge all of it again, here, as Gatekeeper would. It only reads, and
-only the policy of this program is evaluated: constraints of other templates are
-reported as far as Gatekeeper's audit has said something of them (--all).
+the policy judge all of it again, here, as Gatekeeper would. It writes nothing to
+the cluster, unless --apply is given. Only the policy of this program is
+evaluated: constraints of other templates are reported as far as Gatekeeper's
+audit has said something of them (--all).
 
 ` + settingsHelp + `
 None of it is needed with --from-status.
@@ -97,7 +98,7 @@ func reportCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	o.asking.bind(cmd)
+	o.bind(cmd)
 	o.cluster.AddFlags(fs)
 	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces; the default, unless -n names one")
 	fs.StringVar(&o.gatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` with Gatekeeper's Config object")
@@ -181,7 +182,7 @@ func (o *reportOptions) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	if o.apply {
-		if err := applyPolicyReports(ctx, cfg.Cluster, r, cmd.ErrOrStderr()); err != nil {
+		if err := applyPolicyReports(ctx, cfg.Cluster, r, cfg.Namespace, cmd.ErrOrStderr()); err != nil {
 			return resultError{err}
 		}
 	}

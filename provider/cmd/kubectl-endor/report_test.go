@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/policies"
@@ -179,5 +180,30 @@ func TestAWatchPrintsARevocationAndEndsWhenItIsInterrupted(t *testing.T) {
 	interrupt()
 	if code := <-ended; code != 0 {
 		t.Errorf("status %d", code)
+	}
+}
+
+// A report of a namespace that runs nothing any more would be believed for ever.
+func TestAppliedReportsOfEmptiedNamespacesAreDeletedAndThoseOfOthersLeft(t *testing.T) {
+	cluster, _, reportOn := inProcess(t)
+	gvk := schema.GroupVersionKind{Group: "wgpolicyk8s.io", Version: "v1alpha2", Kind: "PolicyReport"}
+	for namespace, by := range map[string]string{"emptied": "endor-gatekeeper-provider", "theirs": "kyverno"} {
+		cluster.Put(&unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "wgpolicyk8s.io/v1alpha2", "kind": "PolicyReport",
+			"metadata": map[string]any{"name": "r", "namespace": namespace, "labels": map[string]any{"app.kubernetes.io/managed-by": by}},
+		}})
+	}
+	var stdout, stderr bytes.Buffer
+	if code := reportOn(t.Context(), &stdout, &stderr, "--apply", "-n", "staging"); code != 0 || cluster.Get(gvk, "emptied", "r") == nil {
+		t.Fatalf("of one namespace: status %d, %s; reports of others must be left", code, stderr.String())
+	}
+	if code := reportOn(t.Context(), &stdout, &stderr, "--apply"); code != 0 {
+		t.Fatalf("status %d: %s", code, stderr.String())
+	}
+	if cluster.Get(gvk, "emptied", "r") != nil || cluster.Get(gvk, "theirs", "r") == nil {
+		t.Error("the report of the emptied namespace is there still, or that of others is not")
+	}
+	if cluster.Asked()["patch policyreports.wgpolicyk8s.io"] != 3 {
+		t.Errorf("asked %v", cluster.Asked())
 	}
 }

@@ -61,27 +61,27 @@ type Kind struct {
 // GVK names the kind.
 func (k Kind) GVK() schema.GroupVersionKind { return k.GroupVersion().WithKind(k.Kind) }
 
-func kind(group, version, resource, name string) Kind {
-	return Kind{GroupVersionResource: schema.GroupVersionResource{Group: group, Version: version, Resource: resource}, Kind: name}
+func kind(group, resource, name string) Kind {
+	return Kind{GroupVersionResource: schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}, Kind: name}
 }
 
-// The kinds that own others; see [Owners].
+// What Pods are owned by in between, see [Owners], and Pods themselves.
 var (
-	ReplicaSets = kind("apps", "v1", "replicasets", "ReplicaSet")
-	Jobs        = kind("batch", "v1", "jobs", "Job")
-	Pods        = kind("", "v1", "pods", "Pod")
+	ReplicaSets = kind("apps", "replicasets", "ReplicaSet")
+	Jobs        = kind("batch", "jobs", "Job")
+	Pods        = kind("", "pods", "Pod")
 )
 
 // Workloads are the kinds that the policy judges: those that make Pods, owners
 // before what they own, and Pods last.
 func Workloads() []Kind {
 	return []Kind{
-		kind("apps", "v1", "deployments", "Deployment"),
-		kind("apps", "v1", "statefulsets", "StatefulSet"),
-		kind("apps", "v1", "daemonsets", "DaemonSet"),
-		kind("batch", "v1", "cronjobs", "CronJob"),
-		kind("", "v1", "replicationcontrollers", "ReplicationController"),
-		kind("", "v1", "podtemplates", "PodTemplate"),
+		kind("apps", "deployments", "Deployment"),
+		kind("apps", "statefulsets", "StatefulSet"),
+		kind("apps", "daemonsets", "DaemonSet"),
+		kind("batch", "cronjobs", "CronJob"),
+		kind("", "replicationcontrollers", "ReplicationController"),
+		kind("", "podtemplates", "PodTemplate"),
 		ReplicaSets,
 		Jobs,
 		Pods,

@@ -12,11 +12,10 @@ import (
 	"slices"
 	"strings"
 
+	gatekeepermatch "github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/match"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
-
-	gatekeepermatch "github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/match"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/policies"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/gatekeeper"

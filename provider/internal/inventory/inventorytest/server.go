@@ -4,7 +4,7 @@
 // Package inventorytest is an API server that can be read: it serves discovery,
 // objects, and lists in pages, by limit and continue token. It can forbid verbs
 // and forget the version of a list, as real ones do, and knows what it was asked
-// for.
+// for. Selectors are not looked at.
 //
 // The zero value of [Server] is an empty cluster. It is an [http.Handler], to be
 // put behind httptest or any listener.
@@ -74,7 +74,7 @@ func (s *Server) define(groupVersion, name, kind string, namespaced bool) {
 		panic(err)
 	}
 	s.resources[groupVersion+"/"+name] = &resource{APIResource: metav1.APIResource{
-		Name: name, Kind: kind, Namespaced: namespaced, Group: gv.Group, Version: gv.Version, Verbs: metav1.Verbs{"get", "list", "patch"},
+		Name: name, Kind: kind, Namespaced: namespaced, Group: gv.Group, Version: gv.Version, Verbs: metav1.Verbs{"get", "list", "patch", "delete"},
 	}}
 }
 
@@ -248,7 +248,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, t target) {
 		fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "")
 		return
 	}
-	verb := map[string]string{http.MethodGet: "list", http.MethodPatch: "patch"}[req.Method]
+	verb := map[string]string{http.MethodGet: "list", http.MethodPatch: "patch", http.MethodDelete: "delete"}[req.Method]
 	if verb == "list" && t.name != "" {
 		verb = "get"
 	}
@@ -262,7 +262,10 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, t target) {
 	case verb == "get":
 		s.get(w, r, t)
 	case verb == "patch":
-		s.apply(w, req, r, t)
+		s.apply(w, req, r)
+	case verb == "delete":
+		r.items = slices.DeleteFunc(r.items, func(i item) bool { return i.namespace == t.namespace && i.name == t.name })
+		answer(w, http.StatusOK, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess})
 	default:
 		fail(w, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "")
 	}
@@ -277,7 +280,7 @@ func (s *Server) get(w http.ResponseWriter, r *resource, t target) {
 	answer(w, http.StatusOK, r.items[i].raw)
 }
 
-func (s *Server) apply(w http.ResponseWriter, req *http.Request, r *resource, t target) {
+func (s *Server) apply(w http.ResponseWriter, req *http.Request, r *resource) {
 	o := &unstructured.Unstructured{}
 	raw, err := io.ReadAll(req.Body)
 	if err == nil {
@@ -389,10 +392,10 @@ func (s *Server) discoverVersion(w http.ResponseWriter, groupVersion string) {
 	answer(w, http.StatusOK, list)
 }
 
-func fail(w http.ResponseWriter, code int, reason metav1.StatusReason, resume string) {
-	answer(w, code, metav1.Status{
+func fail(w http.ResponseWriter, code int32, reason metav1.StatusReason, resume string) {
+	answer(w, int(code), metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, ListMeta: metav1.ListMeta{Continue: resume},
-		Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: string(reason),
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: string(reason),
 	})
 }
 
