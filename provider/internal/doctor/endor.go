@@ -223,13 +223,15 @@ func (s *scene) skew(ctx context.Context, whose string, ask func(context.Context
 		return nil, cannot{why: whose + " does not tell its time: " + visible(err.Error()), fix: "Run it again."}
 	}
 	here := before.Add(s.cfg.Now().Sub(before) / 2)
-	off := theirs.Sub(here).Abs().Round(time.Second)
+	off := theirs.Sub(here).Abs()
+	// A date of HTTP has no parts of a second.
+	about := short(off.Round(10 * time.Second))
 	const fix = "Set the clocks by NTP, here and on the nodes: certificates, tokens and the age of verdicts go by them."
 	switch {
 	case off > greatSkew:
-		return []Result{bad("", fix, "the clock of %s and the one here are %s apart", whose, short(off))}, nil
+		return []Result{bad("", fix, "the clock of %s and the one here are %s apart", whose, about)}, nil
 	case off > slightSkew:
-		return []Result{warn("", fix, "the clock of %s and the one here are %s apart", whose, short(off))}, nil
+		return []Result{warn("", fix, "the clock of %s and the one here are %s apart", whose, about)}, nil
 	}
 	return nil, nil
 }

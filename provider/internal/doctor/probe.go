@@ -92,9 +92,15 @@ func (s *scene) probe(ctx context.Context, ns *corev1.Namespace, image string, b
 		return []Result{bad(where, "Look at Gatekeeper's Pods and at the way from the API server to them.",
 			"the API server cannot ask Gatekeeper, and refuses every Pod: %s", said)}, nil
 	}
+	if strings.Contains(said, `cannot create resource "pods"`) {
+		return nil, cannot{
+			why: "you may not create pods in namespace " + visible(ns.Name) + ", not even as a dry run",
+			fix: "Run it as somebody with the verb create on pods there (nothing is created), or with --no-probe.",
+		}
+	}
 	return nil, cannot{
 		why: "the Pod of the probe was refused in namespace " + visible(ns.Name) + " by something else, before or beside the policy: " + said,
-		fix: "Run it as somebody who may create Pods there (nothing is created: dryRun=All), or with --no-probe.",
+		fix: "Let such a Pod past it in some namespace that a constraint denies in, or run it with --no-probe.",
 	}
 }
 
@@ -167,11 +173,20 @@ func names(c constraint) []string {
 	}
 	var out []string
 	for _, p := range patterns {
-		if ref, err := reference.ParseNormalizedNamed(completed(p, "endor-doctor/probe")); err == nil {
-			out = append(out, ref.Name())
+		if name, err := nameOf(completed(p, "endor-doctor/probe")); err == nil {
+			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// nameOf is the name in a reference, spelled as the policy compares it.
+func nameOf(text string) (string, error) {
+	ref, err := reference.ParseNormalizedNamed(text)
+	if err != nil {
+		return "", err
+	}
+	return strings.Replace(strings.ToLower(ref.Name()), ":443/", "/", 1), nil
 }
 
 // completed makes a reference of a pattern.
@@ -180,7 +195,7 @@ func completed(pattern, rest string) string {
 	if ok {
 		return prefix + "/" + rest
 	}
-	for _, end := range []string{":*", "@*", "@sha256:*"} {
+	for _, end := range []string{"@sha256:*", "@*", ":*"} {
 		pattern = strings.TrimSuffix(pattern, end)
 	}
 	return pattern
@@ -193,13 +208,13 @@ func exempts(c constraint, name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(patterns, func(p string) bool {
-		ref, err := reference.ParseNormalizedNamed(completed(p, "x/x"))
+		exempt, err := nameOf(completed(p, "x/x"))
 		if err != nil {
 			return true
 		}
-		if under, ok := strings.CutSuffix(ref.Name(), "/x/x"); ok && strings.HasSuffix(p, "/*") {
+		if under, ok := strings.CutSuffix(exempt, "/x/x"); ok && strings.HasSuffix(p, "/*") {
 			return strings.HasPrefix(name, under+"/")
 		}
-		return name == ref.Name()
+		return name == exempt
 	})
 }

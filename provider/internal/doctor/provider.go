@@ -81,6 +81,12 @@ func providerDeployment(_ context.Context, s *scene) ([]Result, error) {
 	if d.Spec.Replicas != nil {
 		replicas = *d.Spec.Replicas
 	}
+	if service, _, err := s.service(); err == nil && service == "" && d.Status.ReadyReplicas < 2 {
+		return nil, cannot{
+			why: fmt.Sprintf("the Provider's URL names no Service of the cluster, so it is not known what answers there; of %s %d of %d Pods are ready", object, d.Status.ReadyReplicas, replicas),
+			fix: "Look at what answers at that URL; for a provider in the cluster it is https://SERVICE.NAMESPACE.svc:443/validate.",
+		}
+	}
 	const fix = "Set the value replicaCount: 2 of this chart, or more."
 	switch ready := d.Status.ReadyReplicas; {
 	case ready == 0:

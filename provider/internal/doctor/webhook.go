@@ -239,20 +239,25 @@ func expiring(object, what, fix string, list []*x509.Certificate, now time.Time)
 	return []Result{fine(object, "%s is good until %s", what, end)}
 }
 
-func ignoredNamespaces(_ context.Context, s *scene) ([]Result, error) {
+func webhookExclusions(_ context.Context, s *scene) ([]Result, error) {
 	sc, err := s.scope()
 	if err != nil {
 		return nil, err
 	}
 	var results []Result
-	var ignored []string
+	var ignored, left []string
 	for _, ns := range sc.namespaces {
 		if _, ok := ns.Labels[ignoreLabel]; ok {
 			ignored = append(ignored, ns.Name)
+		} else if !sc.selected(ns) {
+			left = append(left, ns.Name)
 		}
 	}
 	if len(ignored) > 0 {
 		results = append(results, note("", "labeled %s, so that nothing is judged there: %s", ignoreLabel, some(ignored)))
+	}
+	if len(left) > 0 {
+		results = append(results, note("", "left out by the webhook's namespaceSelector, so that whoever creates Pods there runs any image: %s", some(left)))
 	}
 	for _, entry := range sc.config.Spec.Match {
 		if slices.ContainsFunc(entry.Processes, func(p string) bool { return p == "*" || p == "webhook" }) && len(entry.ExcludedNamespaces) > 0 {
