@@ -17,6 +17,7 @@ ARG BASE_IMAGE=scratch
 FROM --platform=${BUILDPLATFORM} ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
+COPY policies policies
 COPY provider provider
 ARG TARGETOS
 ARG TARGETARCH

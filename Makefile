@@ -84,6 +84,12 @@ test-redis: need-go ## What the shared cache does with a real redis-server, whic
 	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis ./provider/internal/sharedcache
 	$(if $(filter required,$(RACE)),CGO_ENABLED=1 )go test $(if $(filter required,$(RACE)),-race )-tags=grpcnotrace,redis -run '^TestRedisScripts$$' ./provider/cmd/endor-gatekeeper-provider
 
+.PHONY: test-browser
+test-browser: need-go ## The HTML report in a real Chromium: search, keyboard, contrast, hostile names, no requests
+	@command -v chromium >/dev/null || \
+		{ echo "This needs chromium: apt-get install chromium" >&2; exit 1; }
+	go test -count=1 -tags=grpcnotrace,browser ./provider/internal/render
+
 .PHONY: fuzz
 fuzz: need-go ## Each fuzz target for FUZZTIME (30s)
 	@grep -r --include='*_test.go' '^func Fuzz' provider scripts | sed 's/^\(.*\)\/[^/]*:func \(Fuzz[A-Za-z0-9_]*\)(.*/\1 \2/' | sort | \
@@ -128,6 +134,28 @@ e2e: need-go ## Policy and provider in a cluster of their own, asserted
 	@go run ./provider/internal/localcluster/cluster build
 	go test -count=1 -v -timeout 20m -tags=grpcnotrace,e2e ./provider/internal/e2e
 
+##@ Release
+
+# Nothing is published: .github/workflows/release.yaml does that, for a tag.
+.PHONY: release
+release: need-go ## All files of the release VERSION=v1.2.3 into dist/; ONLY=kubectl-endor,linux/amd64 makes less
+	go -C scripts/release run . -version '$(VERSION)' $(if $(ONLY),-only '$(ONLY)') $(if $(DIRTY),-dirty)
+
+.PHONY: test-release
+test-release: need-go ## Archives, checksums, bills of materials, krew's manifest, and the rules of the workflows
+	go -C scripts/release vet -tags=grpcnotrace,reproducible ./...
+	go -C scripts/release test -count=1 ./...
+
+.PHONY: test-reproducible
+test-reproducible: need-go ## Build the provider twice, with empty build caches and in other folders, and compare the bytes
+	go -C scripts/release test -count=1 -v -timeout 30m -tags=grpcnotrace,reproducible -run '^TestTheProviderIsReproducible$$' .
+
+##@ Against the real API
+
+.PHONY: conformance-live
+conformance-live: need-go ## What is assumed of Endor Labs, asked of the real API with your ENDOR_* credentials
+	@mkdir -p bin && go build -o bin/conformance ./provider/internal/conformance && exec bin/conformance
+
 ##@ Measure
 
 .PHONY: bench
@@ -137,6 +165,7 @@ bench: need-go ## The provider beside a handler that does nothing, the policy be
 	else echo "No redis-server: what other replicas left in a Redis is not measured. apt-get install redis-server" >&2; fi; \
 	go test -tags=$$tags -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 1h ./provider/internal/bench/...
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/policytest/live
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./provider/internal/localprovider
 
 .PHONY: bench-check
 bench-check: need-go ## Fail if the provider became much slower than a handler that does nothing, or asks too often; seconds
@@ -164,6 +193,12 @@ generate: need-go ## Make policies/library, the chart's README and schema, and t
 	go run ./scripts/policygen
 	go -C scripts/chart run .
 
+.PHONY: pictures
+pictures: need-go ## Write the pictures of docs/report.md, with Chromium; they differ a little between machines
+	@command -v chromium >/dev/null || \
+		{ echo "This needs chromium: apt-get install chromium fonts-inter" >&2; exit 1; }
+	go test -count=1 -tags=grpcnotrace,browser -run '^TestPictures$$' ./provider/internal/render -update
+
 .PHONY: verify
 verify: need-go ## Fail if something generated, a go.mod or the format is out of date
 	go run ./scripts/policygen -check
@@ -174,11 +209,12 @@ verify: need-go ## Fail if something generated, a go.mod or the format is out of
 	go -C scripts/perfdoc run . -check
 	go -C scripts/chart mod tidy -diff
 	go -C scripts/cluster mod tidy -diff
+	go -C scripts/release mod tidy -diff
 	@files=$$(gofmt -l provider scripts) && test -z "$$files" || { echo "gofmt -w $$files" >&2; exit 1; }
 
 .PHONY: clean
-clean: ## Remove bin/
-	rm -rf bin
+clean: ## Remove bin/ and dist/
+	rm -rf bin dist
 
 # A Go that is too old fails on go.mod before it can say anything else.
 .PHONY: need-go

@@ -85,6 +85,15 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: provider
 {{- end }}
 
+{{/* A map of texts, such as labels: Kubernetes takes no number and no true for one. */}}
+{{- define "endor-gatekeeper-provider.texts" -}}
+{{- $texts := dict }}
+{{- range $key, $value := . }}
+{{- $_ := set $texts $key (kindIs "string" $value | ternary $value (toJson $value)) }}
+{{- end }}
+{{- toYaml $texts }}
+{{- end }}
+
 {{/* Labels of every object, without the component. */}}
 {{- define "endor-gatekeeper-provider.commonLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
@@ -94,7 +103,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 app.kubernetes.io/part-of: endor-gatekeeper-provider
 {{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{ include "endor-gatekeeper-provider.texts" . }}
 {{- end }}
 {{- end }}
 

@@ -5,7 +5,9 @@
 // in CI, with the same templates and the same engine that Gatekeeper runs in a
 // cluster. On the PATH it is also a kubectl plugin: kubectl endor.
 //
-//	kubectl endor test -f FILE… --provider-url URL [flags]
+//	kubectl endor verify IMAGE… [flags]
+//	kubectl endor test -f FILE… [flags]
+//	kubectl endor report [flags]
 //	kubectl endor version
 package main
 
@@ -16,11 +18,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 )
 
 const program = "kubectl-endor"
@@ -37,6 +41,12 @@ func main() {
 // is no.
 var errRefused = errors.New("refused")
 
+// resultError ends the program with status 2 once a result was written: its help
+// is no help.
+type resultError struct{ error }
+
+func (e resultError) Unwrap() error { return e.error }
+
 // run gives the exit status: 0, 1 if something is refused or not as expected,
 // 2 if it could not be found out.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -51,15 +61,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(testCommand(), doctorCommand(), buildinfo.Command(program))
+	root.AddCommand(testCommand(), verifyCommand(), reportCommand(), doctorCommand(), buildinfo.Command(program))
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errRefused):
 		return 1
-	default:
-		fmt.Fprintf(stderr, "%s: %v\nRun '%s --help' for help.\n", program, err, cmd.CommandPath())
-		return 2
 	}
+	// It may repeat what somebody wrote into a manifest.
+	for i, line := range strings.Split(err.Error(), "\n") {
+		if i == 0 {
+			line = program + ": " + line
+		}
+		fmt.Fprintln(stderr, printable.Visible(line))
+	}
+	if _, ok := errors.AsType[resultError](err); !ok {
+		fmt.Fprintf(stderr, "Run '%s --help' for help.\n", cmd.CommandPath())
+	}
+	return 2
 }

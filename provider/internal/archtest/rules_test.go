@@ -30,12 +30,12 @@ const (
 	internal = module + "provider/internal/"
 	programs = module + "provider/cmd/"
 
+	// policies hold the shipped template, beside internal packages and not below.
+	policies = "policies"
+
 	server   = programs + "endor-gatekeeper-provider"
 	plugin   = programs + "kubectl-endor"
 	emulator = programs + "endor-emulator"
-
-	// shippedPolicy is the one package of ours that is not below provider.
-	shippedPolicy = "policies"
 )
 
 // layers are the directions of imports between our packages, from those that
@@ -62,10 +62,16 @@ var layers = []rule{
 	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
-	only("doctor", "buildinfo", "certs", "cluster", "config", "endor", "engine", "printable", "question", shippedPolicy),
-	// What follows is for tests and the demo. Packages that hold only tests may
-	// import what they like.
+	alone("gatekeeper"),
+	alone("inventory"),
+	alone("inventory/inventorytest"),
+	only("survey", "engine", "gatekeeper", "imageref", "inventory", policies, "report", "verify"),
+	only("render", "findings", "printable", "question", "report", "verify"),
+	only("doctor", "buildinfo", "certs", "cluster", "config", "endor", "engine", "printable", "question", policies),
+	// What follows is for tests, the demo and what asks the real API. Packages that
+	// hold only tests may import what they like.
 	only("testbed", "certs"),
+	only("conformance", "endor", "imageref", "printable", "question"),
 	only("demo", "testbed"),
 	only("soak", "endor/endortest", "testbed"),
 	only("doctor/doctortest", "certs", "engine", "manifest"),
@@ -141,7 +147,8 @@ func alone(name string) rule {
 func only(name string, others ...string) rule {
 	paths := make([]string, len(others))
 	for i, other := range others {
-		if paths[i] = internal + other; other == shippedPolicy {
+		paths[i] = internal + other
+		if other == policies {
 			paths[i] = module + other
 		}
 	}

@@ -168,17 +168,11 @@ func fill(tb testing.TB, l *load, images int) {
 
 func mebibytes(tb testing.TB, p *testbed.Provider, field string) float64 {
 	tb.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	mebibytes, err := testbed.Mebibytes(p.PID(), field)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), field+":")
-	line, _, _ := strings.Cut(rest, "\n")
-	kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(line), " kB"))
-	if err != nil {
-		tb.Fatalf("%s of %d: %v", field, p.PID(), err)
-	}
-	return float64(kib) / 1024
+	return mebibytes
 }
 
 // entries is the gauge of verdicts in the cache.

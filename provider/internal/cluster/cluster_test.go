@@ -96,6 +96,50 @@ func startNamed(t *testing.T, a *api, overlap time.Duration, names ...string) *r
 	return r
 }
 
+// mounted is the Provider object of a replica whose authority is in a file.
+type mounted struct {
+	*cluster.ProviderObject
+	mu   sync.Mutex
+	file []*x509.Certificate
+}
+
+func mount(t *testing.T, a *api, ca *x509.Certificate) *mounted {
+	t.Helper()
+	m := &mounted{file: []*x509.Certificate{ca}}
+	m.ProviderObject = &cluster.ProviderObject{
+		Name: "endor", URL: "https://" + host + ":443/validate", Timeout: 2 * time.Second, Owner: "endor", Overlap: overlap,
+		Client: a.client(t), Log: slog.New(slog.DiscardHandler), CAs: m.cas,
+	}
+	return m
+}
+
+func (m *mounted) cas() []*x509.Certificate {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.file
+}
+
+// replace replaces the file, which the replica sees when it looks.
+func (m *mounted) replace(ca *x509.Certificate) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.file = []*x509.Certificate{ca}
+}
+
+// withReplica has one replica, which has done all that it does at its start, until
+// play ends.
+func withReplica(t *testing.T, play func(t *testing.T, a *api, r *replica)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := installed()
+		r := start(t, a, overlap)
+		defer r.stop()
+		time.Sleep(settled)
+		play(t, a, r)
+	})
+}
+
 // background runs parts until the function that it gives is called.
 func background(parts ...func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -244,12 +288,7 @@ func TestRotationsAreNeverNoticed(t *testing.T) {
 }
 
 func TestRemovingTheKeyOfTheAuthorityRotatesItWithAnOverlap(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		before := r.serving.Pair()
 
 		edit(a, func(data map[string]any) { delete(data, "ca.key") })
@@ -272,12 +311,7 @@ func TestRemovingTheKeyOfTheAuthorityRotatesItWithAnOverlap(t *testing.T) {
 }
 
 func TestRemovingThePairMakesANewOneOfTheSameAuthority(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		before, trusted := r.serving.Pair(), bundle(t, a)
 		edit(a, func(data map[string]any) { delete(data, "tls.crt") })
 		time.Sleep(settled)
@@ -291,12 +325,7 @@ func TestRemovingThePairMakesANewOneOfTheSameAuthority(t *testing.T) {
 }
 
 func TestASecretThatWasEmptiedIsFilledAgain(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		edit(a, func(data map[string]any) { clear(data) })
 		time.Sleep(settled)
 		if err := accepts(r.serving.Pair(), trustedBy(t, a)); err != nil {
@@ -306,12 +335,7 @@ func TestASecretThatWasEmptiedIsFilledAgain(t *testing.T) {
 }
 
 func TestWithoutItsSecretTheProviderSaysSoOnceAndServesWhatItHad(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		a.remove(secretPath)
 		time.Sleep(day)
 		if err := accepts(r.serving.Pair(), trustedBy(t, a)); err != nil {
@@ -324,12 +348,7 @@ func TestWithoutItsSecretTheProviderSaysSoOnceAndServesWhatItHad(t *testing.T) {
 }
 
 func TestAnOutageOfTheAPIServerChangesNothing(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		a.outage(true)
 		before, requests := r.serving.Pair(), a.asked()
 		time.Sleep(2 * time.Hour)
@@ -351,12 +370,7 @@ func TestAnOutageOfTheAPIServerChangesNothing(t *testing.T) {
 }
 
 func TestANewAuthorityIssuesNothingBeforeGatekeeperTrustsIt(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		before := r.serving.Pair()
 		a.mu.Lock()
 		a.refuse = func(req *http.Request) bool { return req.Method == http.MethodPatch }
@@ -386,12 +400,7 @@ func edit(a *api, change func(data map[string]any)) {
 }
 
 func TestTheProviderObjectIsPutRightWhenSomebodyChangesIt(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, _ *replica) {
 		object := a.get(providerPath)
 		object.Object["spec"].(map[string]any)["url"] = "https://elsewhere/validate"
 		a.put(providerPath, object.Object)
@@ -412,24 +421,11 @@ func TestAnAuthorityOfFilesStaysInTheProviderForTheOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := installed()
 		old, renewed := authority(t), authority(t)
-		var mu sync.Mutex
-		file := []*x509.Certificate{old.Certificate()}
-		follow := func() *cluster.ProviderObject {
-			return &cluster.ProviderObject{
-				Name: "endor", URL: "https://" + host + "/validate", Timeout: 2 * time.Second, Overlap: overlap, Client: a.client(t), Log: slog.New(slog.DiscardHandler),
-				CAs: func() []*x509.Certificate {
-					mu.Lock()
-					defer mu.Unlock()
-					return file
-				},
-			}
-		}
-		first, second := follow(), follow()
+		first, second := mount(t, a, old.Certificate()), mount(t, a, old.Certificate())
 		defer background(first.Run, second.Run)()
 		time.Sleep(settled)
-		mu.Lock()
-		file = []*x509.Certificate{renewed.Certificate()}
-		mu.Unlock()
+		first.replace(renewed.Certificate())
+		second.replace(renewed.Certificate())
 		first.Look()
 		time.Sleep(settled)
 		if n := len(bundle(t, a)); n != 2 {

@@ -11,7 +11,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
-	"log/slog"
 	"math/big"
 	"net/http"
 	"testing"
@@ -172,12 +171,7 @@ func TestWhateverIsEditedInTheSecretGatekeeperDoesNotNotice(t *testing.T) {
 }
 
 func TestAnAuthorityThatIsPublishedLateIsStillPublishedFirst(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		_ = r.serving.Pair()
 		refuse := func(f func(*http.Request) bool) {
 			a.mu.Lock()
@@ -198,11 +192,7 @@ func TestReplicasWithFilesAndWithASecretAgreeWhileOneModeReplacesTheOther(t *tes
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := installed()
-		ca := authority(t).Certificate()
-		files := &cluster.ProviderObject{
-			Name: "endor", URL: "https://" + host + ":443/validate", Timeout: 2 * time.Second, Owner: "endor", Overlap: overlap,
-			Client: a.client(t), Log: slog.New(slog.DiscardHandler), CAs: func() []*x509.Certificate { return []*x509.Certificate{ca} },
-		}
+		files := mount(t, a, authority(t).Certificate())
 		defer background(files.Run)()
 		time.Sleep(settled)
 		before := a.written()
@@ -219,12 +209,7 @@ func TestReplicasWithFilesAndWithASecretAgreeWhileOneModeReplacesTheOther(t *tes
 }
 
 func TestAProviderOfAnotherReleaseIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := installed()
-		r := start(t, a, overlap)
-		defer r.stop()
-		time.Sleep(settled)
+	withReplica(t, func(t *testing.T, a *api, r *replica) {
 		before, l := a.written(), &log{}
 		other := &cluster.ProviderObject{
 			Name: "endor", URL: "https://endor.other.svc:443/validate", Timeout: 2 * time.Second, Owner: "other", Overlap: overlap,

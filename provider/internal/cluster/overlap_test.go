@@ -5,13 +5,9 @@ package cluster_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 )
 
 // Kubelets replace mounted files at times of their own, up to minutes apart.
@@ -20,28 +16,12 @@ func TestReplicasWhoseFilesChangeAtDifferentTimesDoNotWriteAgainstEachOther(t *t
 	synctest.Test(t, func(t *testing.T) {
 		a := installed()
 		old, renewed := authority(t).Certificate(), authority(t).Certificate()
-		follow := func(file *[]*x509.Certificate) *cluster.ProviderObject {
-			return &cluster.ProviderObject{
-				Name: "endor", URL: "https://" + host + "/validate", Timeout: 2 * time.Second, Overlap: overlap, Client: a.client(t), Log: slog.New(slog.DiscardHandler),
-				CAs: func() []*x509.Certificate {
-					a.mu.Lock()
-					defer a.mu.Unlock()
-					return *file
-				},
-			}
-		}
-		files := [2][]*x509.Certificate{{old}, {old}}
-		change := func(replica int) {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			files[replica] = []*x509.Certificate{renewed}
-		}
-		first, second := follow(&files[0]), follow(&files[1])
+		first, second := mount(t, a, old), mount(t, a, old)
 		defer background(first.Run, second.Run)()
 		time.Sleep(settled)
 		before := a.written()
 
-		change(0)
+		first.replace(renewed)
 		first.Look()
 		time.Sleep(settled)
 		if n := len(bundle(t, a)); n != 2 {
@@ -50,7 +30,7 @@ func TestReplicasWhoseFilesChangeAtDifferentTimesDoNotWriteAgainstEachOther(t *t
 		if n := a.written() - before; n != 1 {
 			t.Fatalf("%d writes, want one by the replica whose file changed", n)
 		}
-		change(1)
+		second.replace(renewed)
 		second.Look()
 		time.Sleep(2 * overlap)
 		if got := bundle(t, a); len(got) != 1 || !got[0].Equal(renewed) {
@@ -67,12 +47,11 @@ func TestReplicasThatWantDifferentThingsDoNotHammerTheAPIServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := installed()
-		ca := []*x509.Certificate{authority(t).Certificate()}
-		want := func(url string) *cluster.ProviderObject {
-			return &cluster.ProviderObject{
-				Name: "endor", URL: url, Timeout: 2 * time.Second, Client: a.client(t), Log: slog.New(slog.DiscardHandler),
-				CAs: func() []*x509.Certificate { return ca },
-			}
+		ca := authority(t).Certificate()
+		want := func(url string) *mounted {
+			m := mount(t, a, ca)
+			m.URL = url
+			return m
 		}
 		before, after := want("https://"+host+"/before"), want("https://"+host+"/after")
 		stopBefore := background(before.Run)

@@ -40,7 +40,7 @@ const (
 	VariableAPI       = "ENDOR_API"
 	VariableNamespace = "ENDOR_NAMESPACE"
 	VariableKey       = "ENDOR_API_CREDENTIALS_KEY"
-	VariableSecret    = "ENDOR_API_CREDENTIALS_SECRET"
+	VariableSecret    = "ENDOR_API_CREDENTIALS_SECRET" //nolint:gosec // the name of a variable, not what it holds
 	VariableToken     = "ENDOR_TOKEN"
 )
 

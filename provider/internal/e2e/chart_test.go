@@ -48,14 +48,8 @@ var modes = []struct {
 	}},
 	{"generated", func(t *testing.T, r release) []string {
 		folder := filepath.Join(t.TempDir(), "certs")
-		cmd := exec.CommandContext(t.Context(), filepath.Join(config.Root, "scripts", "gen-certs.sh"),
-			"--namespace", r.name, "--name", r.name, "--extra-name", "localhost", "--out", folder)
-		if output, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("gen-certs.sh: %v\n%s", err, output)
-		}
-		if _, err := cluster.Kubectl(t.Context(), "apply", "-f", filepath.Join(folder, "secret.yaml")); err != nil {
-			t.Fatal(err)
-		}
+		r.generate(t, folder)
+		applySecret(t, folder)
 		return []string{"--values", filepath.Join(folder, "values.yaml")}
 	}},
 }
@@ -303,6 +297,25 @@ func (r release) issue(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return ca.CertPEM()
+}
+
+// generate writes the Secret of a certificate, and the values that go with it,
+// into a folder, as scripts/gen-certs.sh does.
+func (r release) generate(t *testing.T, folder string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(config.Root, "scripts", "gen-certs.sh"),
+		append([]string{"--namespace", r.name, "--name", r.name, "--extra-name", "localhost", "--out", folder}, args...)...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("gen-certs.sh: %v\n%s", err, output)
+	}
+}
+
+// applySecret applies the Secret that [release.generate] wrote.
+func applySecret(t *testing.T, folder string) {
+	t.Helper()
+	if _, err := cluster.Kubectl(t.Context(), "apply", "-f", filepath.Join(folder, "secret.yaml")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The module of cert-manager, for its CustomResourceDefinitions: that they

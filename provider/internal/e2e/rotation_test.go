@@ -194,6 +194,51 @@ func TestNoAdmissionFailsWhileCertManagersCertificateAndItsAuthorityAreReplaced(
 	f.mustNotBeForbidden(t)
 }
 
+// The operator renews twice, as the help of scripts/gen-certs.sh says: first the
+// values, which trust the certificate before too, then the Secret, which kubelets
+// bring to each replica at a time of its own.
+func TestNoAdmissionFailsWhileAGeneratedCertificateIsRenewed(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "first")
+	valuesOf := func(folder string) string { return filepath.Join(folder, "values.yaml") }
+	f := newFleet(t, "regenerated", 2, func(r release) {
+		r.generate(t, folder)
+		applySecret(t, folder)
+	}, []string{"--values", valuesOf(folder)}, []string{"--reload-interval=250ms"})
+	trusted := f.trusts(t, 1)[0]
+	shown := f.servesOther(t, nil)
+	p, _ := f.judge(t)
+	l := f.startLoad(t, p)
+
+	for _, renewal := range []string{"second", "third"} {
+		before := folder
+		folder = filepath.Join(t.TempDir(), renewal)
+		f.generate(t, folder, "--previous", valuesOf(before))
+		f.mustRun(t, "upgrade", "--values", valuesOf(folder))
+		both := f.trusts(t, 2)
+		if !both[1].Equal(trusted) {
+			t.Errorf("%s: the authority before is not trusted any more", renewal)
+		}
+		// Which takes less time than a kubelet does.
+		if err := cluster.WaitForProviderNamed(t.Context(), f.name); err != nil {
+			t.Fatal(err)
+		}
+		applySecret(t, folder)
+		for _, replica := range f.replicas {
+			if err := replica.Load(t.Context(), f.name, f.name); err != nil {
+				t.Fatal(err)
+			}
+			p.mustJudge(t)
+		}
+		shown, trusted = f.servesOther(t, shown), both[0]
+		if err := shown.CheckSignatureFrom(trusted); err != nil {
+			t.Errorf("%s: the certificate is not of the new authority: %v", renewal, err)
+		}
+	}
+	p.mustJudge(t)
+	l.end(t)
+	f.mustNotBeForbidden(t)
+}
+
 // A rolling upgrade as Kubernetes does it: a new replica gets connections once
 // it is ready; an old one is told to end, and gets none any more a moment after
 // it says that it is not ready.

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/apis"
 	externaldatav1 "github.com/open-policy-agent/frameworks/constraint/pkg/apis/externaldata/unversioned"
 	constraintclient "github.com/open-policy-agent/frameworks/constraint/pkg/client"
@@ -33,6 +34,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // Provider is what a Provider object of Gatekeeper holds.
@@ -66,6 +68,9 @@ type Engine struct {
 // New makes an engine without templates. ctx bounds the life of its response
 // cache.
 func New(ctx context.Context, cfg Config) (*Engine, error) {
+	// Gatekeeper's packages log to nobody, and after half a minute would say so
+	// with a stack trace on stderr.
+	log.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
 	if err := apis.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)

@@ -38,10 +38,14 @@ type Request struct {
 
 // Violation is one reason of one constraint against an object.
 type Violation struct {
-	Constraint        *unstructured.Unstructured
-	EnforcementAction string // deny, warn, dryrun, …
-	Message           string
-	Details           map[string]any
+	Constraint *unstructured.Unstructured
+
+	// EnforcementAction is deny, warn, dryrun, …; of a constraint whose action is
+	// scoped, the strictest of those at this enforcement point.
+	EnforcementAction string
+
+	Message string
+	Details map[string]any
 }
 
 // Review judges a request as Gatekeeper's webhook does. The violations come in
@@ -76,7 +80,7 @@ func violations(responses *types.Responses) []Violation {
 	var list []Violation
 	for _, r := range responses.Results() {
 		details, _ := r.Metadata["details"].(map[string]any)
-		list = append(list, Violation{Constraint: r.Constraint, EnforcementAction: r.EnforcementAction, Message: r.Msg, Details: details})
+		list = append(list, Violation{Constraint: r.Constraint, EnforcementAction: action(r), Message: r.Msg, Details: details})
 	}
 	slices.SortStableFunc(list, func(a, b Violation) int {
 		return cmp.Or(
@@ -86,6 +90,18 @@ func violations(responses *types.Responses) []Violation {
 		)
 	})
 	return list
+}
+
+// action is what is done about a result. Of several, one that denies counts
+// most, as does one that is not known.
+func action(r *types.Result) string {
+	if r.EnforcementAction != string(util.Scoped) || len(r.ScopedEnforcementActions) == 0 {
+		return r.EnforcementAction
+	}
+	lenient := []string{string(util.Warn), string(util.Dryrun)}
+	return slices.MinFunc(r.ScopedEnforcementActions, func(a, b string) int {
+		return cmp.Compare(slices.Index(lenient, a), slices.Index(lenient, b))
+	})
 }
 
 func (r Request) admission() (*admissionv1.AdmissionRequest, error) {

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	constraintclient "github.com/open-policy-agent/frameworks/constraint/pkg/client"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/client/drivers/rego"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/gator"
 	gatorverify "github.com/open-policy-agent/gatekeeper/v3/pkg/gator/verify"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // SuiteResult is what became of one suite.yaml.
@@ -45,10 +48,15 @@ func (r SuiteResult) Failed() error {
 	return errors.Join(errs...)
 }
 
-// RunSuites runs every suite.yaml at and below path of fsys, in gator's format
-// and by gator's own runner, with the providers of this engine.
+// RunSuites runs the suite in a file of fsys, or every suite at and below a
+// folder, in gator's format and by gator's own runner, with the providers of
+// this engine.
 func (e *Engine) RunSuites(ctx context.Context, fsys fs.FS, path string) ([]SuiteResult, error) {
-	suites, err := gatorverify.ReadSuites(fsys, path, path, true)
+	info, err := fs.Stat(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	suites, err := gatorverify.ReadSuites(fsys, path, path, info.IsDir())
 	if err != nil {
 		return nil, fmt.Errorf("read suites below %s: %w", path, err)
 	}
@@ -61,6 +69,42 @@ func (e *Engine) RunSuites(ctx context.Context, fsys fs.FS, path string) ([]Suit
 		results = append(results, flatten(runner.Run(ctx, everything{}, s)))
 	}
 	return results, nil
+}
+
+// SuiteFiles are the files that a suite in dir names: they belong to its tests
+// and to nothing else.
+func SuiteFiles(suite *unstructured.Unstructured, dir string) ([]string, error) {
+	// Gator's own type has fields that only its own reader understands.
+	var names struct {
+		Tests []struct {
+			Template   string `json:"template"`
+			Constraint string `json:"constraint"`
+			Expansion  string `json:"expansion"`
+			Cases      []struct {
+				Object    string   `json:"object"`
+				Inventory []string `json:"inventory"`
+			} `json:"cases"`
+		} `json:"tests"`
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(suite.Object, &names); err != nil {
+		return nil, fmt.Errorf("read the suite: %w", err)
+	}
+	var files []string
+	add := func(names ...string) {
+		for _, name := range names {
+			if name != "" {
+				files = append(files, filepath.Join(dir, name))
+			}
+		}
+	}
+	for _, t := range names.Tests {
+		add(t.Template, t.Constraint, t.Expansion)
+		for _, c := range t.Cases {
+			add(c.Object)
+			add(c.Inventory...)
+		}
+	}
+	return files, nil
 }
 
 func (e *Engine) gatorClient(opts ...gator.Opt) (gator.Client, error) {

@@ -268,11 +268,21 @@ func Down(dir string) ([]string, error) {
 	return s.end()
 }
 
-// Runs tells whether any program of a cluster runs that was started in dir and
-// left running.
-func Runs(dir string) (bool, error) {
+// Left gives the names of the programs that run of a cluster that was started in
+// dir and left running, and of those that ended since.
+func Left(dir string) (running, gone []string, err error) {
 	s, err := readState(dir)
-	return err == nil && s.Owner == nil && len(s.running()) > 0, err
+	if err != nil || s.Owner != nil {
+		return nil, nil, err
+	}
+	for _, m := range s.Processes {
+		if m.alive() {
+			running = append(running, m.Name)
+		} else {
+			gone = append(gone, m.Name)
+		}
+	}
+	return running, gone, nil
 }
 
 // add makes a process that Stop ends.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,8 +128,8 @@ func TestDownEndsWhatAnOwnerThatIsGoneLeft(t *testing.T) {
 	if err := p.state.disown(); err != nil {
 		t.Fatal(err)
 	}
-	if runs, err := Runs(dir); err != nil || !runs {
-		t.Errorf("it runs: %t, %v", runs, err)
+	if running, gone, err := Left(dir); err != nil || !slices.Equal(running, []string{"script"}) || len(gone) > 0 {
+		t.Errorf("%q run and %q do not: %v", running, gone, err)
 	}
 	if err := claim(dir); err == nil || !strings.Contains(err.Error(), "make cluster-down") {
 		t.Errorf("the folder was given to another cluster: %v", err)
@@ -142,8 +143,25 @@ func TestDownEndsWhatAnOwnerThatIsGoneLeft(t *testing.T) {
 	case <-time.After(stopTimeout):
 		t.Error("it still runs")
 	}
-	if runs, err := Runs(dir); err != nil || runs {
-		t.Errorf("it runs: %t, %v", runs, err)
+	if running, gone, err := Left(dir); err != nil || len(running)+len(gone) > 0 {
+		t.Errorf("%q run and %q do not: %v", running, gone, err)
+	}
+}
+
+// Somebody, or a machine without memory, may end one of them.
+func TestAProgramThatEndedBehindTheBackOfAllIsKnown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := shell(t, dir, "echo ready; exec sleep 600")
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.state.Processes = append(p.state.Processes, member{Name: "another", PID: p.cmd.Process.Pid, Identity: "of before"})
+	if err := p.state.disown(); err != nil {
+		t.Fatal(err)
+	}
+	if running, gone, err := Left(dir); err != nil || !slices.Equal(running, []string{"script"}) || !slices.Equal(gone, []string{"another"}) {
+		t.Errorf("%q run and %q do not: %v", running, gone, err)
 	}
 }
 

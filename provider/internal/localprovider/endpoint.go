@@ -58,7 +58,8 @@ func (p *Provider) Engine(ctx context.Context, name string, others ...engine.Pro
 	if err := errors.Join(servedErr, clientErr); err != nil {
 		return nil, err
 	}
-	url, err := p.endpoint.open(p.ctx, authority, served, externaldata.NewHandler(externaldata.Config{Answerer: p, Log: p.endpoint.log}))
+	handler := externaldata.NewHandler(externaldata.Config{Answerer: p, Log: p.endpoint.log})
+	url, err := p.endpoint.open(p.ctx, authority, served, handler) //nolint:contextcheck // it lives as long as the provider, not as this call
 	if err != nil {
 		return nil, err
 	}

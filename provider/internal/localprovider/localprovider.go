@@ -33,6 +33,10 @@ const (
 	// queue included. It is longer than the client of Endor Labs tries, so that
 	// what ends a question is what happened, and not the clock.
 	Patience = 2 * time.Minute
+
+	// hopeless is how many questions in a row may fail, each after all its
+	// retries, until no more are asked for a while.
+	hopeless = 3
 )
 
 // Config configures a [Provider]. Verifier is required.
@@ -79,6 +83,9 @@ func Start(ctx context.Context, cfg Config) (*Provider, error) {
 		Resolver: cfg.Resolver, Budget: Patience, DegradedWait: Patience, UpstreamTimeout: Patience,
 		Concurrency: cfg.Concurrency, Log: cfg.Log,
 		Cache: verify.CacheConfig{TTL: lifetime, NegativeTTL: lifetime},
+		// Questions that come one after the other must not each find out anew that
+		// Endor Labs is down, which takes a client's whole patience.
+		Breaker: verify.BreakerConfig{Failures: hopeless, Window: Patience, OpenFor: Patience / 2},
 	})
 	if err != nil {
 		return nil, err
@@ -96,7 +103,7 @@ const lifetime = 24 * time.Hour
 func (p *Provider) Answers(ctx context.Context, keys []string) []verify.Answer {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(p.ctx, cancel)()
+	defer context.AfterFunc(p.ctx, cancel)() //nolint:contextcheck // the end of the provider ends the call too
 	if ctx.Err() != nil {
 		return unasked(keys)
 	}

@@ -46,13 +46,25 @@ func TestEveryImageIsAskedAboutOnceAndAnsweredInOrder(t *testing.T) {
 	}
 }
 
-func TestAnOutageIsUndecided(t *testing.T) {
+// Whoever asks one question after the other does not wait for each until all
+// retries failed.
+func TestAnOutageIsUndecidedAndSoonGivenUp(t *testing.T) {
 	t.Parallel()
-	emulator := signed(t, 3)
-	emulator.Close()
-	for _, a := range start(t.Context(), t, emulator, 0, 200*time.Millisecond).Ask(t.Context(), keys(3), nil) {
+	emulator := signed(t, 40)
+	p := start(t.Context(), t, emulator, 0, 300*time.Millisecond)
+	if a := p.Ask(t.Context(), keys(1), nil)[0]; a.Code() != verify.Verified {
+		t.Fatalf("before the outage: %s", a.Code())
+	}
+	if err := emulator.Inject(endortest.Fault{Kind: endortest.FaultHang}); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range keys(40)[1:] {
+		a := p.Ask(t.Context(), []string{key}, nil)[0]
 		if a.Code() != verify.Unavailable {
-			t.Errorf("%s: %s", a.Key, a.Code())
+			t.Errorf("image %d: %s", i+1, a.Code())
+		}
+		if i >= 3 && a.Undecided.Cause != verify.CauseBreaker {
+			t.Errorf("image %d: %v, want it not asked about after three that failed", i+1, a.Undecided)
 		}
 	}
 }
@@ -89,13 +101,14 @@ func TestWhoInterruptsGetsWhatIsAnsweredAtOnce(t *testing.T) {
 
 // Not parallel: an engine owns external_data for the whole process.
 func TestAnEngineAsksTheProviderAndLeavesNoFileBehind(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	p := start(t.Context(), t, signed(t, 1), 0, 0)
 	e, err := p.Engine(t.Context(), localprovider.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(os.TempDir()); len(left) > 0 || err != nil {
+	if left, err := os.ReadDir(temporary); len(left) > 0 || err != nil {
 		t.Errorf("left behind: %v, error %v", left, err)
 	}
 	add(t, e)

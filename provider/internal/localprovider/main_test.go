@@ -27,7 +27,7 @@ func keys(n int) []string {
 }
 
 // signed is an emulator that has signed the first n images.
-func signed(t *testing.T, n int) *endortest.Server {
+func signed(t testing.TB, n int) *endortest.Server {
 	t.Helper()
 	emulator := endortest.Start(t, endortest.Config{})
 	for i := range n {
@@ -40,7 +40,7 @@ func signed(t *testing.T, n int) *endortest.Server {
 
 // start makes a provider that asks the emulator; timeout is what a question may
 // take there, 0 the default.
-func start(ctx context.Context, t *testing.T, emulator *endortest.Server, concurrency int, timeout time.Duration) *localprovider.Provider {
+func start(ctx context.Context, t testing.TB, emulator *endortest.Server, concurrency int, timeout time.Duration) *localprovider.Provider {
 	t.Helper()
 	client, err := endor.New(endor.Config{
 		BaseURL: emulator.URL, Credentials: endor.Credentials{Key: emulator.APIKey, Secret: emulator.APISecret}, Timeout: timeout,

@@ -15,8 +15,9 @@ import (
 
 // record remembers the answers that were given, the last to each key.
 type record struct {
-	mu    sync.Mutex               // protects byKey
-	byKey map[string]verify.Answer // :: key → answer
+	mu      sync.Mutex               // protects the fields below
+	byKey   map[string]verify.Answer // :: key → answer
+	watched map[*[]verify.Answer]struct{}
 }
 
 func (r *record) add(answers []verify.Answer) {
@@ -27,6 +28,28 @@ func (r *record) add(answers []verify.Answer) {
 	}
 	for _, a := range answers {
 		r.byKey[a.Key] = a
+	}
+	for list := range r.watched {
+		*list = append(*list, answers...)
+	}
+}
+
+// Watch collects every answer that is given until stop is called, which gives
+// them. Whoever reviews one object at a time learns so what it was judged by.
+func (p *Provider) Watch() (stop func() []verify.Answer) {
+	r := &p.answered
+	list := new([]verify.Answer)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watched == nil {
+		r.watched = map[*[]verify.Answer]struct{}{}
+	}
+	r.watched[list] = struct{}{}
+	return func() []verify.Answer {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.watched, list)
+		return *list
 	}
 }
 
@@ -43,14 +66,14 @@ func (p *Provider) All() []verify.Answer {
 func (p *Provider) ByImage() map[string][]verify.Answer {
 	byImage := map[string][]verify.Answer{}
 	for _, a := range p.All() {
-		image := imageOf(a.Key)
+		image := ImageOf(a.Key)
 		byImage[image] = append(byImage[image], a)
 	}
 	return byImage
 }
 
-// imageOf reads the image of a key, also of one that was refused.
-func imageOf(key string) string {
+// ImageOf reads the image of a key, also of one that was refused.
+func ImageOf(key string) string {
 	if values, err := url.ParseQuery(key); err == nil && values.Has("image") {
 		return values.Get("image")
 	}

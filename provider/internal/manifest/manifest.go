@@ -5,12 +5,12 @@
 // and tools such as helm template and kustomize write them.
 //
 // Every object knows where it stands, and a document that cannot be read is an
-// error that names file, document and reason beside the objects that can.
+// [Error] that names file, line and reason beside the objects that can. Nothing
+// is left out silently: text behind a document, a key that stands twice and an
+// item of a list that is no object are errors too.
 package manifest
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +20,6 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
 )
 
 // Object is an object and where it was read.
@@ -30,7 +27,26 @@ type Object struct {
 	*unstructured.Unstructured
 	File     string // "-" is standard input
 	Document int    // in the file, from 1
+	Line     int    // of the file, on which the object begins, from 1
 }
+
+// Where the object stands, as errors begin.
+func (o Object) Where() string { return where(o.File, o.Line, o.Document) }
+
+func where(file string, line, document int) string {
+	return fmt.Sprintf("%s:%d: document %d", file, line, document)
+}
+
+// Error is a document, or an object in it, that cannot be read.
+type Error struct {
+	File           string
+	Line, Document int
+	Err            error
+}
+
+func (e *Error) Error() string { return where(e.File, e.Line, e.Document) + ": " + e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
 
 var extensions = []string{".yaml", ".yml", ".json"}
 
@@ -80,62 +96,4 @@ func readFile(file string, stdin io.Reader) ([]Object, error) {
 	}
 	defer f.Close()
 	return Decode(f, file)
-}
-
-// Decode reads the documents of r, which is called file in errors.
-func Decode(r io.Reader, file string) ([]Object, error) {
-	var objects []Object
-	var errs []error
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
-	for n := 1; ; n++ {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return objects, errors.Join(errs...)
-		}
-		if err != nil {
-			return objects, errors.Join(append(errs, fmt.Errorf("%s: document %d: %w", file, n, err))...)
-		}
-		found, err := decode(document)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: document %d: %w", file, n, err))
-		}
-		for _, u := range found {
-			objects = append(objects, Object{Unstructured: u, File: file, Document: n})
-		}
-	}
-}
-
-func decode(document []byte) ([]*unstructured.Unstructured, error) {
-	if isEmpty(document) {
-		return nil, nil
-	}
-	json, err := yaml.YAMLToJSONStrict(document)
-	if err != nil {
-		return nil, err
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(json); err != nil {
-		return nil, fmt.Errorf("not a Kubernetes object: %w", err)
-	}
-	if !u.IsList() {
-		return []*unstructured.Unstructured{u}, nil
-	}
-	var items []*unstructured.Unstructured
-	err = u.EachListItem(func(item runtime.Object) error {
-		items = append(items, item.(*unstructured.Unstructured))
-		return nil
-	})
-	return items, err
-}
-
-// isEmpty says whether a document holds nothing but comments, as the first of
-// a file often does.
-func isEmpty(document []byte) bool {
-	for line := range bytes.Lines(document) {
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("---")) {
-			return false
-		}
-	}
-	return true
 }

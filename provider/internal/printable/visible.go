@@ -26,9 +26,15 @@ var digest = regexp.MustCompile(`@sha256:([0-9a-f]{8})[0-9a-f]{56}$`)
 // glance, and no more of its name than fits a table.
 func ShortImage(image string) string {
 	image = digest.ReplaceAllString(image, "@sha256:$1…")
-	letters := []rune(image)
-	if len(letters) <= 100 {
-		return image
+	return Shorten(image, 100)
+}
+
+// Shorten leaves out the middle of what has more letters than limit.
+func Shorten(s string, limit int) string {
+	letters := []rune(s)
+	if len(letters) <= limit {
+		return s
 	}
-	return string(letters[:70]) + "…" + string(letters[len(letters)-27:])
+	end := limit * 3 / 10
+	return string(letters[:limit-end-1]) + "…" + string(letters[len(letters)-end:])
 }

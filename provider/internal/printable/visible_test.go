@@ -48,8 +48,8 @@ func TestShortImage(t *testing.T) {
 		{"a tag stays", "acme/api:1.2", "acme/api:1.2"},
 		{"a digest", "acme/api@sha256:0123456789abcdef" + strings.Repeat("0", 48), "acme/api@sha256:01234567…"},
 		{"what only looks like one", "acme/api@sha256:0123", "acme/api@sha256:0123"},
-		{"a long name", strings.Repeat("a", 90) + strings.Repeat("b", 30), strings.Repeat("a", 70) + "…" + strings.Repeat("b", 27)},
-		{"a long name of other letters is cut between them", strings.Repeat("日", 120), strings.Repeat("日", 70) + "…" + strings.Repeat("日", 27)},
+		{"a long name", strings.Repeat("a", 90) + strings.Repeat("b", 30), strings.Repeat("a", 69) + "…" + strings.Repeat("b", 30)},
+		{"a long name of other letters is cut between them", strings.Repeat("日", 120), strings.Repeat("日", 69) + "…" + strings.Repeat("日", 30)},
 	} {
 		if got := printable.ShortImage(tc.in); got != tc.want {
 			t.Errorf("%s: ShortImage(%q) = %q, want %q", tc.name, tc.in, got, tc.want)

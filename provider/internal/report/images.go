@@ -41,17 +41,39 @@ func RunsImages(object *unstructured.Unstructured) bool {
 	return ok
 }
 
+// PodSpec is the spec of the Pod that an object is or makes, which must not be
+// changed; false if there is none that can be read.
+func PodSpec(object *unstructured.Unstructured) (map[string]any, bool) {
+	path, ok := podSpecs[object.GetKind()]
+	if !ok {
+		return nil, false
+	}
+	return mapAt(object, path)
+}
+
+// PodTemplate is the template of the Pods that an object makes, which must not
+// be changed; false if it makes none, or has none that can be read.
+func PodTemplate(object *unstructured.Unstructured) (map[string]any, bool) {
+	path := podSpecs[object.GetKind()]
+	if len(path) < 2 {
+		return nil, false
+	}
+	return mapAt(object, path[:len(path)-1])
+}
+
+func mapAt(object *unstructured.Unstructured, path []string) (map[string]any, bool) {
+	value, _, _ := unstructured.NestedFieldNoCopy(object.Object, path...)
+	found, ok := value.(map[string]any)
+	return found, ok
+}
+
 // ImageUses lists the images of a Pod or of a workload, in the order in which they
 // are written; none for objects of other kinds.
 func ImageUses(object *unstructured.Unstructured) []ImageUse {
-	path, ok := podSpecs[object.GetKind()]
-	if !ok {
-		return nil
-	}
-	spec, _, _ := unstructured.NestedMap(object.Object, path...)
+	spec, _ := PodSpec(object)
 	var images []ImageUse
 	for _, list := range []string{"initContainers", "containers", "ephemeralContainers", "volumes"} {
-		entries, _, _ := unstructured.NestedSlice(spec, list)
+		entries, _ := spec[list].([]any)
 		for _, entry := range entries {
 			if image, ok := imageOf(list, entry); ok {
 				images = append(images, image)

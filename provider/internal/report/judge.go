@@ -113,7 +113,7 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 		row := base
 		row.List, row.Container, row.Image = image.List, image.Name, image.Reference
 		for i, v := range violations {
-			if isAbout(v, image) {
+			if IsAbout(v, image) {
 				told[i] = true
 				row = worse(row, v)
 			}
@@ -126,7 +126,7 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 		}
 		// Which image it is about is not known, so none is known to be fine.
 		for j := range list {
-			list[j].Decision = worst(list[j].Decision, decisionOf(v.EnforcementAction))
+			list[j].Decision = Worst(list[j].Decision, DecisionOf(v.EnforcementAction))
 		}
 		list = append(list, worse(base, v))
 	}
@@ -136,9 +136,9 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 	return list
 }
 
-// isAbout compares name and image: details do not say in which list an image
+// IsAbout says whether a violation of the shipped policy is about an image. It compares name and image: details do not say in which list an image
 // stands, and two containers of one name and image share one verdict.
-func isAbout(v engine.Violation, image ImageUse) bool {
+func IsAbout(v engine.Violation, image ImageUse) bool {
 	return v.Details["container"] == cut(image.Name, 253) && v.Details["image"] == cut(image.Reference, 512) &&
 		image != (ImageUse{List: image.List})
 }
@@ -155,15 +155,17 @@ func cut(s string, characters int) string {
 	return s
 }
 
+// severity orders the decisions.
 var severity = []Decision{Admitted, DryRun, Warned, Denied}
 
-func worst(a, b Decision) Decision {
+// Worst is the worse of two decisions.
+func Worst(a, b Decision) Decision {
 	return severity[max(slices.Index(severity, a), slices.Index(severity, b))]
 }
 
 func worse(row Row, v engine.Violation) Row {
-	decision := decisionOf(v.EnforcementAction)
-	if worst(row.Decision, decision) != decision {
+	decision := DecisionOf(v.EnforcementAction)
+	if Worst(row.Decision, decision) != decision {
 		return row
 	}
 	row.Decision = decision
@@ -175,8 +177,8 @@ func worse(row Row, v engine.Violation) Row {
 	return row
 }
 
-// decisionOf reads Gatekeeper's enforcement action; what is not known denies.
-func decisionOf(action string) Decision {
+// DecisionOf reads Gatekeeper's enforcement action; what is not known denies.
+func DecisionOf(action string) Decision {
 	switch action {
 	case "dryrun":
 		return DryRun

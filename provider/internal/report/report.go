@@ -88,7 +88,7 @@ type Constraint struct {
 	Matched int `json:"matched"`
 }
 
-// Name of the constraint as people write it: Kind/name.
+// String is the constraint as people write it: Kind/name.
 func (c Constraint) String() string { return c.Kind + "/" + c.Name }
 
 // Unchecked is the class of images that no constraint asks about: exempt, out
@@ -245,18 +245,27 @@ type Totals struct {
 func (r *Report) Totals() Totals {
 	t := Totals{Images: len(r.Images)}
 	for _, i := range r.Images {
-		switch i.Class {
-		case verify.ClassVerified:
-			t.Verified++
-		case verify.ClassRejected:
-			t.Rejected++
-		case verify.ClassUnavailable:
-			t.Unavailable++
-		case verify.ClassMisconfigured:
-			t.Misconfigured++
-		case Unchecked:
-			t.Unchecked++
-		}
+		count(i.Class, &t.Verified, &t.Rejected, &t.Unavailable, &t.Misconfigured, &t.Unchecked)
 	}
 	return t
+}
+
+// Count adds an image of a class.
+func (n *Namespace) Count(class verify.Class) {
+	count(class, &n.Verified, &n.Rejected, &n.Unavailable, &n.Misconfigured, &n.Unchecked)
+}
+
+func count(class verify.Class, verified, rejected, unavailable, misconfigured, unchecked *int) {
+	switch class {
+	case verify.ClassVerified:
+		*verified++
+	case verify.ClassRejected:
+		*rejected++
+	case verify.ClassUnavailable:
+		*unavailable++
+	case verify.ClassMisconfigured:
+		*misconfigured++
+	case Unchecked:
+		*unchecked++
+	}
 }

@@ -8,7 +8,8 @@
 // and asks clients to leave, by answering with "Connection: close", so that
 // they move to another replica before this one stops listening. Gatekeeper
 // keeps connections open and does not repeat a POST on one that was closed
-// under it, so connections are never simply cut.
+// under it, so connections are never simply cut, but for those of strangers that
+// have sent no request while too many others come.
 package server
 
 import (
@@ -39,6 +40,10 @@ const (
 
 	maxHeaderBytes  = 16 << 10
 	shutdownTimeout = 20 * time.Second
+
+	// maxScrapes bounds the requests for metrics at the same time. Each holds all
+	// of them in memory, for as long as its client takes to read.
+	maxScrapes = 100
 )
 
 // Config configures [Run]. All fields are required, except as noted.
@@ -69,6 +74,8 @@ func Run(ctx context.Context, cfg Config) error {
 	main := newServer(cfg.Log, recycle{next: validateOnly(cfg.Handler), leave: draining.Load})
 	main.ConnContext = withAge
 	ops := newServer(cfg.Log, opsHandler(cfg.Readiness, cfg.Gatherer))
+	// Nobody is known there, so nobody may stay.
+	ops.SetKeepAlivesEnabled(false)
 
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	g.Go(func() error { return serve(main, cfg.Listener) })
@@ -98,7 +105,7 @@ func opsHandler(ready *Readiness, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.Handle("GET /readyz", ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	return mux
 }
 
@@ -110,7 +117,8 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ConnState:         newNewcomers().connState,
+		ErrorLog:          slog.NewLogLogger(newSparing(log.Handler()), slog.LevelWarn),
 	}
 }
 

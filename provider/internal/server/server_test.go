@@ -162,30 +162,40 @@ func TestWhenToldToStopItAsksClientsToLeaveAndAnswersWhatIsInFlight(t *testing.T
 	}
 }
 
-func TestItEndsOnceWhatIsInFlightIsAnswered(t *testing.T) {
-	t.Parallel()
-	inFlight, finish := make(chan struct{}), make(chan struct{})
-	r := start(t, 0, func(w http.ResponseWriter, req *http.Request) {
+// busy is a server with a request in flight. finish lets its answer go, which has
+// to arrive.
+func busy(t *testing.T) (r *running, finish func()) {
+	t.Helper()
+	inFlight, answer, slow := make(chan struct{}), make(chan struct{}), make(chan string, 1)
+	r = start(t, 0, func(w http.ResponseWriter, req *http.Request) {
 		close(inFlight)
-		<-finish
+		<-answer
 		ok(w, req)
 	})
-	slow := make(chan string, 1)
 	go func() {
 		_, body, _ := r.get(t, r.url+"/validate")
 		slow <- body
 	}()
 	<-inFlight
+	return r, func() {
+		t.Helper()
+		close(answer)
+		if body := <-slow; body != "answer" {
+			t.Errorf("the request in flight got %q", body)
+		}
+	}
+}
+
+func TestItEndsOnceWhatIsInFlightIsAnswered(t *testing.T) {
+	t.Parallel()
+	r, finish := busy(t)
 	r.stop()
 	select {
 	case <-r.done:
 		t.Fatalf("ended with a request in flight: %v", r.err)
 	case <-time.After(50 * time.Millisecond):
 	}
-	close(finish)
-	if body := <-slow; body != "answer" {
-		t.Errorf("the request in flight got %q", body)
-	}
+	finish()
 	if <-r.done; r.err != nil {
 		t.Errorf("Run = %v", r.err)
 	}

@@ -28,6 +28,10 @@ type Config struct {
 	// default 32.
 	Concurrency int
 
+	// Breaker configures when nobody is asked for a while. Its Budget and
+	// Registerer are those of this Config.
+	Breaker BreakerConfig
+
 	// Cache configures the verdicts that are kept. Its Shared, Registerer and
 	// Now are those of this Config.
 	Cache CacheConfig
@@ -56,11 +60,13 @@ func New(core Verifier, cfg Config) (*Desk, error) {
 		// comes: this one refuses whoever has the most.
 		Slots: cfg.Concurrency, MaxWaiting: max(limitWaiting-cfg.Concurrency, limitWaiting/4), Registerer: cfg.Registerer,
 	})
-	breaker := NewBreaker(limit, BreakerConfig{
-		Budget: cfg.Budget, Registerer: cfg.Registerer,
-		// Calls that hang must be able to open it while they hold every slot.
-		Failures: min(DefaultBreakerFailures, cfg.Concurrency),
-	})
+	cfg.Breaker.Budget, cfg.Breaker.Registerer = cfg.Budget, cfg.Registerer
+	if cfg.Breaker.Failures == 0 {
+		cfg.Breaker.Failures = DefaultBreakerFailures
+	}
+	// Calls that hang must be able to open it while they hold every slot.
+	cfg.Breaker.Failures = min(cfg.Breaker.Failures, cfg.Concurrency)
+	breaker := NewBreaker(limit, cfg.Breaker)
 	degraded := NewDegraded(cfg.Log, cfg.Registerer)
 	v := degraded.Watch(breaker)
 	cfg.Cache.Shared, cfg.Cache.Registerer, cfg.Cache.Now = cfg.Shared, cfg.Registerer, cfg.Now

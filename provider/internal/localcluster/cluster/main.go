@@ -67,11 +67,15 @@ func up(ctx context.Context, root string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	runs, err := localcluster.Runs(dir)
+	running, gone, err := localcluster.Left(dir)
 	if err != nil {
 		return err
 	}
-	if runs {
+	if len(running) > 0 && len(gone) > 0 {
+		return fmt.Errorf("of the cluster that runs already, %s ended (see %s); end the rest with make cluster-down",
+			strings.Join(gone, " and "), filepath.Join(dir, "logs"))
+	}
+	if len(running) > 0 {
 		fmt.Fprint(stdout, "The cluster runs already; make cluster-down ends it.\n")
 		help(stdout, kit, filepath.Join(dir, "kubeconfig"))
 		return nil

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
+)
+
+// output is how a command that finds something says so.
+type output struct {
+	format string
+}
+
+func (o *output) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&o.format, "output", "o", findings.Formats()[0], "`format`: "+strings.Join(findings.Formats(), ", "))
+	if err := cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(findings.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // a name that is not a flag's
+	}
+}
+
+// newDocument begins what a command found. failed is what could not be read.
+func newDocument(schema string, s *session, failed error) *findings.Document {
+	d := &findings.Document{Schema: schema, Generator: program + " " + buildinfo.Read().Version, Complete: true}
+	if s != nil {
+		d.Replay = s.replay()
+	}
+	if d.Replay != nil {
+		d.Notices = append(d.Notices, fmt.Sprintf("The answers are those that %s holds, recorded at %s; Endor Labs was not asked.",
+			d.Replay.File, d.Replay.RecordedAt.Format(time.RFC3339)))
+	}
+	incomplete(d, failed)
+	return d
+}
+
+// incomplete adds errors, of which each line is one.
+func incomplete(d *findings.Document, err error) {
+	if err != nil {
+		d.Complete = false
+		d.Errors = append(d.Errors, strings.Split(err.Error(), "\n")...)
+	}
+}
+
+// finish writes a document to cmd's output, tells on stderr what a reader has to
+// know of it, and gives the error that ends the program with the right status.
+// failed is what the document's errors say.
+func (o output) finish(ctx context.Context, cmd *cobra.Command, d *findings.Document, failed error) error {
+	if ctx.Err() != nil {
+		err := errors.New("interrupted: what is told is not all; run it again")
+		incomplete(d, err)
+		failed = errors.Join(failed, err)
+	}
+	if err := findings.Write(cmd.OutOrStdout(), o.format, d); err != nil {
+		return resultError{errors.Join(failed, fmt.Errorf("write the result: %w", err))}
+	}
+	tell(cmd.ErrOrStderr(), d.Notices)
+	if failed != nil {
+		return resultError{failed}
+	}
+	switch d.Outcome() {
+	case findings.Unknown:
+		return resultError{errors.New("it could not be found out of every image whether it is signed; see the reasons above")}
+	case findings.Failed:
+		return errRefused
+	case findings.Passed, findings.Warned:
+	}
+	return nil
+}
+
+func tell(stderr io.Writer, notices []string) {
+	for _, n := range notices {
+		fmt.Fprintln(stderr, n)
+	}
+}
