@@ -66,12 +66,12 @@ var layers = []rule{
 	only("findings", "printable", "question", "verify"),
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "printable", "question", "verify"),
-	only("doctor", "buildinfo", "certs", "cluster", "config", "endor", "engine", "printable", "question", policies),
 	alone("gatekeeper"),
 	alone("inventory"),
 	alone("inventory/inventorytest"),
 	only("survey", "engine", "gatekeeper", "imageref", "inventory", policies, "report", "verify"),
 	only("render", "findings", "printable", "question", "report", "verify"),
+	only("doctor", "buildinfo", "certs", "cluster", "config", "endor", "engine", "printable", "question", policies),
 	// What follows is for tests, the demo and what asks the real API. Packages that
 	// hold only tests may import what they like.
 	only("testbed", "certs"),

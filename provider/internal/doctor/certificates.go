@@ -25,7 +25,7 @@ func ownCertificate(d *appsv1.Deployment) bool {
 	return ok && given != "false"
 }
 
-func providerCA(_ context.Context, s *scene) ([]Result, error) {
+func providerCA(_ context.Context, s *scene) ([]result, error) {
 	provider, err := s.providerObject()
 	if err != nil {
 		return nil, err
@@ -33,13 +33,13 @@ func providerCA(_ context.Context, s *scene) ([]Result, error) {
 	object := named("Provider", "", provider.Name)
 	cas, err := cluster.DecodeBundle(provider.Spec.CABundle)
 	if err != nil {
-		return []Result{bad(object, "Let the provider write it (tls.mode auto or cert-manager), or set the value provider.caBundle to base64 of its CA in PEM.",
+		return []result{bad(object, "Let the provider write it (tls.mode auto or cert-manager), or set the value provider.caBundle to base64 of its CA in PEM.",
 			"its caBundle cannot be read, so Gatekeeper trusts no provider: %s", visible(err.Error()))}, nil
 	}
 	return expiring(object, "the CA of the provider", "In tls.mode auto look at the log of the provider, which renews it; otherwise renew it and provider.caBundle.", cas, s.cfg.Now()), nil
 }
 
-func providerCertificate(ctx context.Context, s *scene) ([]Result, error) {
+func providerCertificate(ctx context.Context, s *scene) ([]result, error) {
 	provider, err := s.providerObject()
 	if err != nil {
 		return nil, err
@@ -72,11 +72,11 @@ func providerCertificate(ctx context.Context, s *scene) ([]Result, error) {
 	}
 	object := named("Secret", namespace, name)
 	if secret == nil || len(secret.Data[key]) == 0 {
-		return []Result{bad(object, "Look at the log of the provider, or at what fills the Secret.", "it holds no certificate (%s), so the provider serves nobody", key)}, nil
+		return []result{bad(object, "Look at the log of the provider, or at what fills the Secret.", "it holds no certificate (%s), so the provider serves nobody", key)}, nil
 	}
 	chain, err := certs.ParsePEM(secret.Data[key])
 	if err != nil {
-		return []Result{bad(object, "Look at what fills the Secret.", "its %s is no certificate: %s", key, visible(err.Error()))}, nil
+		return []result{bad(object, "Look at what fills the Secret.", "its %s is no certificate: %s", key, visible(err.Error()))}, nil
 	}
 	pair := &tls.Certificate{Leaf: chain[0]}
 	for _, c := range chain {
@@ -84,7 +84,7 @@ func providerCertificate(ctx context.Context, s *scene) ([]Result, error) {
 	}
 	u, _ := s.provider()
 	if err := cluster.Verify(pair, cas, host(u), s.cfg.Now()); err != nil {
-		return []Result{bad(object, "Let the provider write both (tls.mode auto or cert-manager), or bring provider.caBundle in line with the certificate and its names.",
+		return []result{bad(object, "Let the provider write both (tls.mode auto or cert-manager), or bring provider.caBundle in line with the certificate and its names.",
 			"Gatekeeper does not accept the certificate: the Provider %s says other CAs or another name: %s", visible(provider.Name), visible(err.Error()))}, nil
 	}
 	return expiring(object, "the provider's certificate", "In tls.mode auto look at the log of the provider, which renews it; otherwise renew it.", chain[:1], s.cfg.Now()), nil
@@ -114,7 +114,7 @@ func itemKey(items []corev1.KeyToPath, file string) string {
 	return path.Base(file)
 }
 
-func providerClientCA(ctx context.Context, s *scene) ([]Result, error) {
+func providerClientCA(ctx context.Context, s *scene) ([]result, error) {
 	running, err := s.running()
 	if err != nil {
 		return nil, err
@@ -132,10 +132,10 @@ func providerClientCA(ctx context.Context, s *scene) ([]Result, error) {
 	object := running.object()
 	if from := running.ClientCAFromWebhook; from != "" {
 		if from != hooks.GetName() {
-			return []Result{bad(object, "Set the value tls.clientCA.fromWebhook of this chart to "+visible(hooks.GetName())+".",
+			return []result{bad(object, "Set the value tls.clientCA.fromWebhook of this chart to "+visible(hooks.GetName())+".",
 				"it takes Gatekeeper's CA from the ValidatingWebhookConfiguration %s, and Gatekeeper keeps %s", visible(from), visible(hooks.GetName()))}, nil
 		}
-		return []Result{fine(object, "it follows Gatekeeper's CA in ValidatingWebhookConfiguration %s", visible(from))}, nil
+		return []result{fine(object, "it follows Gatekeeper's CA in ValidatingWebhookConfiguration %s", visible(from))}, nil
 	}
 	known, object, err := s.clientCAs(ctx, running.deployment, running.ClientCAFile)
 	if err != nil {
@@ -146,7 +146,7 @@ func providerClientCA(ctx context.Context, s *scene) ([]Result, error) {
 		return nil, needs("webhook-ca")
 	}
 	if !slices.ContainsFunc(current, func(ca *x509.Certificate) bool { return slices.ContainsFunc(known, ca.Equal) }) {
-		return []Result{bad(object, "Copy Gatekeeper's present CA into it, or set the value tls.clientCA.fromWebhook of this chart, which follows it.",
+		return []result{bad(object, "Copy Gatekeeper's present CA into it, or set the value tls.clientCA.fromWebhook of this chart, which follows it.",
 			"it holds another CA than Gatekeeper's webhook, whose certificate the provider therefore refuses")}, nil
 	}
 	return expiring(object, "the client CA", "Set the value tls.clientCA.fromWebhook of this chart, which follows Gatekeeper's CA.", known, s.cfg.Now()), nil

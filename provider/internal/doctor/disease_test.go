@@ -232,6 +232,8 @@ func TestEachDiseaseIsFoundByItsCheck(t *testing.T) {
 		{name: "a Provider of which no Pod tells", infect: theProvider(nil, "status"), want: []string{"unknown provider-ingested"}},
 		{name: "no Pod is ready", infect: theDeployment(int64(0), "status", "readyReplicas"), want: []string{"error provider-deployment"}},
 		{name: "one Pod is not ready", infect: theDeployment(int64(1), "status", "readyReplicas"), want: []string{"warning provider-deployment"}},
+		{name: "a provider that is no Service", infect: all(theDeployment(int64(0), "status", "readyReplicas"), theProvider("https://provider.example/validate", "spec", "url")),
+			want: []string{"error provider-certificate", "unknown provider-deployment"}, found: "names no Service"},
 		{name: "one replica", infect: all(theDeployment(int64(1), "status", "readyReplicas"), theDeployment(int64(1), "spec", "replicas")),
 			want: []string{"warning provider-deployment"}, found: "one replica"},
 		{name: "no Deployment", infect: func(a *doctortest.API) { a.Remove("Deployment", doctortest.Release, doctortest.Release) }, want: []string{

@@ -138,11 +138,11 @@ type check struct {
 	id    string
 	area  string
 	about string
-	run   func(context.Context, *scene) ([]Result, error)
+	run   func(context.Context, *scene) ([]result, error)
 }
 
-// Result is a finding before it is known whose it is.
-type Result struct {
+// result is a finding before it is known whose it is.
+type result struct {
 	Severity           Severity
 	Object, Found, Fix string
 }
@@ -153,7 +153,7 @@ func (c check) findings(ctx context.Context, s *scene) []Finding {
 		results = append(results, unable(err))
 	}
 	if len(results) == 0 {
-		results = []Result{{Severity: OK, Found: c.about}}
+		results = []result{{Severity: OK, Found: c.about}}
 	}
 	list := make([]Finding, len(results))
 	for i, r := range results {
@@ -173,28 +173,28 @@ type cannot struct{ why, fix string }
 
 func (c cannot) Error() string { return c.why }
 
-func unable(err error) Result {
+func unable(err error) result {
 	if n, ok := errors.AsType[needs](err); ok {
-		return Result{Severity: Skipped, Found: "nothing to look at; " + n.Error()}
+		return result{Severity: Skipped, Found: "nothing to look at; " + n.Error()}
 	}
 	if c, ok := errors.AsType[cannot](err); ok {
-		return Result{Severity: Unknown, Found: c.why, Fix: c.fix}
+		return result{Severity: Unknown, Found: c.why, Fix: c.fix}
 	}
-	return Result{Severity: Unknown, Found: err.Error(), Fix: "Run it again; if it stays so, look at the API server."}
+	return result{Severity: Unknown, Found: err.Error(), Fix: "Run it again; if it stays so, look at the API server."}
 }
 
-func bad(object, fix, format string, args ...any) Result {
-	return Result{Severity: Error, Object: object, Found: fmt.Sprintf(format, args...), Fix: fix}
+func bad(object, fix, format string, args ...any) result {
+	return result{Severity: Error, Object: object, Found: fmt.Sprintf(format, args...), Fix: fix}
 }
 
-func warn(object, fix, format string, args ...any) Result {
-	return Result{Severity: Warning, Object: object, Found: fmt.Sprintf(format, args...), Fix: fix}
+func warn(object, fix, format string, args ...any) result {
+	return result{Severity: Warning, Object: object, Found: fmt.Sprintf(format, args...), Fix: fix}
 }
 
-func note(object, format string, args ...any) Result {
-	return Result{Severity: Info, Object: object, Found: fmt.Sprintf(format, args...)}
+func note(object, format string, args ...any) result {
+	return result{Severity: Info, Object: object, Found: fmt.Sprintf(format, args...)}
 }
 
-func fine(object, format string, args ...any) Result {
-	return Result{Severity: OK, Object: object, Found: fmt.Sprintf(format, args...)}
+func fine(object, format string, args ...any) result {
+	return result{Severity: OK, Object: object, Found: fmt.Sprintf(format, args...)}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
@@ -93,4 +94,45 @@ func TestAHealthyInstallationIsTold(t *testing.T) {
 // at is a clock that stands still.
 func at(now time.Time) func(context.Context) (time.Time, error) {
 	return func(context.Context) (time.Time, error) { return now, nil }
+}
+
+// Nobody has to act on what is meant, but an auditor wants to know it.
+func TestWhereNothingIsJudgedIsTold(t *testing.T) {
+	t.Parallel()
+	a := healthy(t)
+	label("staging", "admission.gatekeeper.sh/ignore", "yes")(a)
+	put(`{apiVersion: config.gatekeeper.sh/v1alpha1, kind: Config, metadata: {name: config, namespace: gatekeeper-system},
+		spec: {match: [{processes: [audit], excludedNamespaces: [audited-*]}, {processes: ["*"], excludedNamespaces: [sandbox-*]}]}}`)(a)
+	another("later", "warn", "spec", "enforcementAction")(a)
+	r := examine(t, a)
+	if list := told(r); len(list) > 0 {
+		t.Errorf("findings = %+v", list)
+	}
+	var got []string
+	for _, f := range r.Findings {
+		if f.Severity == doctor.Info && f.Check != "provider-version" {
+			got = append(got, f.Check+": "+f.Object+": "+f.Found)
+		}
+	}
+	want := []string{
+		"webhook-exclusions: : labeled admission.gatekeeper.sh/ignore, so that nothing is judged there: gatekeeper-system, staging",
+		"webhook-exclusions: : left out by the webhook's namespaceSelector, so that whoever creates Pods there runs any image: endor-gatekeeper-provider, kube-node-lease, kube-system",
+		"webhook-exclusions: Config gatekeeper-system/config: excludes from admission: sandbox-*",
+		"constraint-enforcement: K8sEndorSignedImages later: it does not deny; it does warn",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("to know (-want +got):\n%s", diff)
+	}
+}
+
+// The Config excludes the only namespace in which something is denied.
+func TestTheProbeKeepsToWhatIsJudged(t *testing.T) {
+	t.Parallel()
+	a := healthy(t)
+	put(`{apiVersion: config.gatekeeper.sh/v1alpha1, kind: Config, metadata: {name: config, namespace: gatekeeper-system},
+		spec: {match: [{processes: [webhook], excludedNamespaces: [prod*]}]}}`)(a)
+	list := told(examine(t, a))
+	if len(list) != 1 || list[0].Check != "fail-closed" || list[0].Severity != doctor.Unknown {
+		t.Errorf("findings = %+v", list)
+	}
 }

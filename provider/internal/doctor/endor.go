@@ -37,22 +37,22 @@ func (s *scene) credential() (endor.Identity, error) {
 	return who, nil
 }
 
-func endorCredentials(_ context.Context, s *scene) ([]Result, error) {
+func endorCredentials(_ context.Context, s *scene) ([]result, error) {
 	if s.cfg.EndorError != nil {
 		return nil, cannot{why: visible(s.cfg.EndorError.Error()), fix: "Correct the ENDOR_* variables, the flags or ~/.endorctl/config.yaml."}
 	}
 	if s.cfg.Endor == nil {
-		return []Result{{Severity: Skipped, Found: "there are no credentials of Endor Labs here, so nobody asked whether the provider's work",
+		return []result{{Severity: Skipped, Found: "there are no credentials of Endor Labs here, so nobody asked whether the provider's work",
 			Fix: "Set ENDOR_API_CREDENTIALS_KEY and ENDOR_API_CREDENTIALS_SECRET to the provider's key, or log in with endorctl."}}, nil
 	}
 	_, err := s.identity()
 	if err == nil {
-		return []Result{fine("", "%s accepts the credentials that are set here", visible(s.cfg.Endor.BaseURL()))}, nil
+		return []result{fine("", "%s accepts the credentials that are set here", visible(s.cfg.Endor.BaseURL()))}, nil
 	}
 	e, ok := errors.AsType[*endor.Error](err)
 	switch {
 	case ok && e.Reason == endor.ReasonCredentials:
-		return []Result{bad("", "Make a new API key in Endor Labs (role Code Scanner), and check that ENDOR_API is your tenant's region.",
+		return []result{bad("", "Make a new API key in Endor Labs (role Code Scanner), and check that ENDOR_API is your tenant's region.",
 			"Endor Labs refuses the credentials that are set here: %s", visible(err.Error()))}, nil
 	case ok && e.Reason == endor.ReasonNotFound:
 		return nil, cannot{why: visible(s.cfg.Endor.BaseURL()) + " does not answer as the API of Endor Labs does", fix: "Check ENDOR_API."}
@@ -60,13 +60,13 @@ func endorCredentials(_ context.Context, s *scene) ([]Result, error) {
 	return nil, cannot{why: "Endor Labs cannot be asked from here: " + visible(err.Error()), fix: "Check the network, HTTPS_PROXY and ENDOR_API."}
 }
 
-func endorRegion(_ context.Context, s *scene) ([]Result, error) {
+func endorRegion(_ context.Context, s *scene) ([]result, error) {
 	who, err := s.credential()
 	if err != nil {
 		return nil, err
 	}
 	here := s.cfg.Endor.BaseURL()
-	var results []Result
+	var results []result
 	if nowhere(who) {
 		results = append(results, bad("", "Set ENDOR_API (value endorAPI of this chart) to the region of your tenant: "+endor.DefaultBaseURL+" or https://api.eu.endorlabs.com.",
 			"%s accepts the credentials, but knows no namespace of theirs: the tenant lives in another region", visible(here)))
@@ -107,7 +107,7 @@ func (s *scene) endorNamespaces() []string {
 	return slices.Compact(list)
 }
 
-func endorNamespaceCheck(ctx context.Context, s *scene) ([]Result, error) {
+func endorNamespaceCheck(ctx context.Context, s *scene) ([]result, error) {
 	who, err := s.credential()
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func endorNamespaceCheck(ctx context.Context, s *scene) ([]Result, error) {
 	if len(list) == 0 {
 		return nil, cannot{why: "neither the provider nor a constraint names an Endor namespace", fix: "Set the value endorNamespace of this chart, or ENDOR_NAMESPACE here."}
 	}
-	var results []Result
+	var results []result
 	for _, name := range list {
 		_, err := s.cfg.Endor.Permissions(ctx, name)
 		e, _ := errors.AsType[*endor.Error](err)
@@ -153,7 +153,7 @@ func theirs(list []string) string {
 	return some(list)
 }
 
-func endorRole(ctx context.Context, s *scene) ([]Result, error) {
+func endorRole(ctx context.Context, s *scene) ([]result, error) {
 	if _, err := s.credential(); err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func endorRole(ctx context.Context, s *scene) ([]Result, error) {
 	if len(list) == 0 {
 		return nil, needs("endor-namespace")
 	}
-	var results []Result
+	var results []result
 	for _, name := range list {
 		who, err := s.cfg.Endor.Permissions(ctx, name)
 		if err != nil {
@@ -200,14 +200,14 @@ const (
 	greatSkew  = 5 * time.Minute
 )
 
-func endorClock(ctx context.Context, s *scene) ([]Result, error) {
+func endorClock(ctx context.Context, s *scene) ([]result, error) {
 	if s.cfg.Endor == nil {
 		return nil, needs("endor-credentials")
 	}
 	return s.skew(ctx, "Endor Labs", s.cfg.Endor.Clock)
 }
 
-func clusterClock(ctx context.Context, s *scene) ([]Result, error) {
+func clusterClock(ctx context.Context, s *scene) ([]result, error) {
 	if s.cfg.Clock == nil {
 		return nil, cannot{why: "the API server cannot be asked for its time", fix: "Run it as kubectl endor doctor."}
 	}
@@ -216,20 +216,22 @@ func clusterClock(ctx context.Context, s *scene) ([]Result, error) {
 
 // skew compares a clock with the one here, which is taken in the middle of the
 // call.
-func (s *scene) skew(ctx context.Context, whose string, ask func(context.Context) (time.Time, error)) ([]Result, error) {
+func (s *scene) skew(ctx context.Context, whose string, ask func(context.Context) (time.Time, error)) ([]result, error) {
 	before := s.cfg.Now()
 	theirs, err := ask(ctx)
 	if err != nil {
 		return nil, cannot{why: whose + " does not tell its time: " + visible(err.Error()), fix: "Run it again."}
 	}
 	here := before.Add(s.cfg.Now().Sub(before) / 2)
-	off := theirs.Sub(here).Abs().Round(time.Second)
+	off := theirs.Sub(here).Abs()
+	// A date of HTTP has no parts of a second.
+	about := short(off.Round(10 * time.Second))
 	const fix = "Set the clocks by NTP, here and on the nodes: certificates, tokens and the age of verdicts go by them."
 	switch {
 	case off > greatSkew:
-		return []Result{bad("", fix, "the clock of %s and the one here are %s apart", whose, short(off))}, nil
+		return []result{bad("", fix, "the clock of %s and the one here are %s apart", whose, about)}, nil
 	case off > slightSkew:
-		return []Result{warn("", fix, "the clock of %s and the one here are %s apart", whose, short(off))}, nil
+		return []result{warn("", fix, "the clock of %s and the one here are %s apart", whose, about)}, nil
 	}
 	return nil, nil
 }

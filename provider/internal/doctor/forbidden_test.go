@@ -79,7 +79,7 @@ func TestAProbeThatMayNotBeMade(t *testing.T) {
 	a := healthy(t)
 	a.Forbid = func(verb, _ string) bool { return verb == "create" }
 	list := told(examine(t, a))
-	if len(list) != 1 || list[0].Check != "fail-closed" || list[0].Severity != doctor.Unknown || !strings.Contains(list[0].Found, "cannot create") {
+	if len(list) != 1 || list[0].Check != "fail-closed" || list[0].Severity != doctor.Unknown || !strings.Contains(list[0].Found, "you may not create pods in namespace production") {
 		t.Errorf("findings = %+v", list)
 	}
 }

@@ -27,12 +27,12 @@ var (
 	pooling = version.MustParseGeneric("3.22")
 )
 
-func gatekeeperInstalled(_ context.Context, s *scene) ([]Result, error) {
+func gatekeeperInstalled(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.gatekeeper()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, d := range serving(list) {
 		if d.Status.ReadyReplicas == 0 {
 			results = append(results, bad(named("Deployment", d.Namespace, d.Name), "Look at its Pods: kubectl -n "+d.Namespace+" get pods",
@@ -47,7 +47,7 @@ func gatekeeperInstalled(_ context.Context, s *scene) ([]Result, error) {
 		return nil, err
 	}
 	if hooks == nil {
-		return []Result{bad("", "Install Gatekeeper 3.20 or newer with "+values+", or name its namespace with --gatekeeper-namespace.",
+		return []result{bad("", "Install Gatekeeper 3.20 or newer with "+values+", or name its namespace with --gatekeeper-namespace.",
 			"there is neither its webhook nor a Deployment of its in namespace %s", visible(s.cfg.GatekeeperNamespace))}, nil
 	}
 	return nil, cannot{
@@ -65,12 +65,12 @@ func (s *scene) gatekeepers() ([]*appsv1.Deployment, error) {
 	return list, err
 }
 
-func gatekeeperVersion(_ context.Context, s *scene) ([]Result, error) {
+func gatekeeperVersion(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.gatekeepers()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, d := range list {
 		object, image := named("Deployment", d.Namespace, d.Name), container(d).Image
 		v := versionOf(image)
@@ -105,12 +105,12 @@ func versionOf(image string) *version.Version {
 	return v
 }
 
-func gatekeeperExternalData(_ context.Context, s *scene) ([]Result, error) {
+func gatekeeperExternalData(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.gatekeepers()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, d := range list {
 		object := named("Deployment", d.Namespace, d.Name)
 		if given, ok := argument(d, "enable-external-data"); ok {
@@ -136,12 +136,12 @@ func disabled(d *appsv1.Deployment, builtin string) bool {
 	})
 }
 
-func gatekeeperThreads(_ context.Context, s *scene) ([]Result, error) {
+func gatekeeperThreads(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.gatekeepers()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, d := range serving(list) {
 		given, _ := argument(d, "max-serving-threads")
 		if n, err := strconv.Atoi(given); err == nil && n >= minThreads {
@@ -157,12 +157,12 @@ func gatekeeperThreads(_ context.Context, s *scene) ([]Result, error) {
 	return results, nil
 }
 
-func gatekeeperCache(_ context.Context, s *scene) ([]Result, error) {
+func gatekeeperCache(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.gatekeepers()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, d := range list {
 		ttl, how := 3*time.Minute, "by default "
 		if given, ok := argument(d, "external-data-provider-response-cache-ttl"); ok {

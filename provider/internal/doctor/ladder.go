@@ -28,7 +28,7 @@ const (
 	rego     = 10 * time.Millisecond  // one evaluation of the policy, with room
 )
 
-func timeouts(ctx context.Context, s *scene) ([]Result, error) {
+func timeouts(ctx context.Context, s *scene) ([]result, error) {
 	hook, err := s.webhook()
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func timeouts(ctx context.Context, s *scene) ([]Result, error) {
 		webhook = time.Duration(*hook.TimeoutSeconds) * time.Second
 	}
 	budget := running.ResponseBudget
-	var results []Result
+	var results []result
 	if timeout, ok, err := s.providerTimeout(); err != nil {
 		return nil, err
 	} else if ok {
@@ -70,10 +70,10 @@ func timeouts(ctx context.Context, s *scene) ([]Result, error) {
 	needed := budget + time.Duration(max(calls.own-1, 0))*running.DegradedWait + time.Duration(calls.own)*rego + calls.foreignTime
 	const fix = "Use fewer distinct signer lists in the constraints of one namespace, or raise the value validatingWebhookTimeoutSeconds of Gatekeeper's chart (and timeouts.webhook of this one)."
 	if needed+overhead > webhook {
-		return []Result{bad(webhookID, fix, "while Endor Labs does not answer, admission takes up to %s and 0.5s, longer than the webhook's %s (%s): what outlasts it is refused or, with failurePolicy Ignore, admitted",
+		return []result{bad(webhookID, fix, "while Endor Labs does not answer, admission takes up to %s and 0.5s, longer than the webhook's %s (%s): what outlasts it is refused or, with failurePolicy Ignore, admitted",
 			needed, webhook, calls)}, nil
 	}
-	return []Result{fine(webhookID, "at worst %s of %s (%s)", needed+overhead, webhook, calls)}, nil
+	return []result{fine(webhookID, "at worst %s of %s (%s)", needed+overhead, webhook, calls)}, nil
 }
 
 func (s *scene) providerTimeout() (time.Duration, bool, error) {

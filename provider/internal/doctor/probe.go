@@ -23,9 +23,9 @@ import (
 const maxProbes = 3
 
 // failClosed has the API server admit a Pod that nobody signed, as a dry run.
-func failClosed(ctx context.Context, s *scene) ([]Result, error) {
+func failClosed(ctx context.Context, s *scene) ([]result, error) {
 	if s.cfg.NoProbe {
-		return []Result{{Severity: Skipped, Found: "--no-probe: nobody tried whether an unsigned image is refused"}}, nil
+		return []result{{Severity: Skipped, Found: "--no-probe: nobody tried whether an unsigned image is refused"}}, nil
 	}
 	if _, err := s.webhook(); err != nil {
 		return nil, err
@@ -61,18 +61,23 @@ func failClosed(ctx context.Context, s *scene) ([]Result, error) {
 	}
 }
 
-// byChance begins with default, where least is in the way, and leaves the order
-// of the rest.
+// byChance are the namespaces, default first: there is least in the way.
 func (sc *scope) byChance() []*corev1.Namespace {
 	list := slices.Clone(sc.namespaces)
 	slices.SortStableFunc(list, func(a, b *corev1.Namespace) int {
-		return strings.Compare(strings.TrimPrefix(a.Name, corev1.NamespaceDefault), strings.TrimPrefix(b.Name, corev1.NamespaceDefault))
+		switch corev1.NamespaceDefault {
+		case a.Name:
+			return -1
+		case b.Name:
+			return 1
+		}
+		return 0
 	})
 	return list
 }
 
 // probe tries one Pod. An error means that it was not found out.
-func (s *scene) probe(ctx context.Context, ns *corev1.Namespace, image string, by constraint) ([]Result, error) {
+func (s *scene) probe(ctx context.Context, ns *corev1.Namespace, image string, by constraint) ([]result, error) {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(probePod(ns.Name, image))
 	if err != nil {
 		return nil, err
@@ -80,7 +85,7 @@ func (s *scene) probe(ctx context.Context, ns *corev1.Namespace, image string, b
 	_, err = s.reader.in(pods, ns.Name).Create(ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	where := named("Namespace", "", ns.Name)
 	if err == nil {
-		return []Result{bad(where, "Mend what is reported above first; then look whether the webhook is asked (its rules and selectors) and answers in time (failurePolicy).",
+		return []result{bad(where, "Mend what is reported above first; then look whether the webhook is asked (its rules and selectors) and answers in time (failurePolicy).",
 			"a Pod with an image that nobody signed was admitted (as a dry run), though %s denies it", by.object())}, nil
 	}
 	said := reason(err)
@@ -89,12 +94,18 @@ func (s *scene) probe(ctx context.Context, ns *corev1.Namespace, image string, b
 	case strings.Contains(said, webhookID) && code != nil && strings.Contains(said, "["+by.GetName()+"]"):
 		return s.refusal(where, code[1])
 	case isAny(err, apierrors.IsInternalError, apierrors.IsTimeout, apierrors.IsServerTimeout) && strings.Contains(said, webhookID):
-		return []Result{bad(where, "Look at Gatekeeper's Pods and at the way from the API server to them.",
+		return []result{bad(where, "Look at Gatekeeper's Pods and at the way from the API server to them.",
 			"the API server cannot ask Gatekeeper, and refuses every Pod: %s", said)}, nil
+	}
+	if strings.Contains(said, `cannot create resource "pods"`) {
+		return nil, cannot{
+			why: "you may not create pods in namespace " + visible(ns.Name) + ", not even as a dry run",
+			fix: "Run it as somebody with the verb create on pods there (nothing is created), or with --no-probe.",
+		}
 	}
 	return nil, cannot{
 		why: "the Pod of the probe was refused in namespace " + visible(ns.Name) + " by something else, before or beside the policy: " + said,
-		fix: "Run it as somebody who may create Pods there (nothing is created: dryRun=All), or with --no-probe.",
+		fix: "Let such a Pod past it in some namespace that a constraint denies in, or run it with --no-probe.",
 	}
 }
 
@@ -106,19 +117,19 @@ func isAny(err error, kinds ...func(error) bool) bool {
 }
 
 // refusal says what a refusal by the policy is worth.
-func (s *scene) refusal(where, code string) ([]Result, error) {
+func (s *scene) refusal(where, code string) ([]result, error) {
 	switch code {
 	case "UNAVAILABLE":
-		return []Result{warn(where, "Look at the provider's log and metrics, and at its way to Endor Labs.",
+		return []result{warn(where, "Look at the provider's log and metrics, and at its way to Endor Labs.",
 			"a Pod with an image that nobody signed was refused, but because Endor Labs could not be asked: signed ones are refused too")}, nil
 	case "MISCONFIGURED":
-		return []Result{bad(where, "Look at the provider's log: credentials, permissions, namespace, license.",
+		return []result{bad(where, "Look at the provider's log: credentials, permissions, namespace, license.",
 			"a Pod with an image that nobody signed was refused, but because the provider is misconfigured: signed ones are refused too")}, nil
 	case "BAD_PARAMETERS":
-		return []Result{bad(where, "Correct the constraint: kubectl create of a Pod says what is wrong.",
+		return []result{bad(where, "Correct the constraint: kubectl create of a Pod says what is wrong.",
 			"the parameters of the constraint cannot be used, so it refuses every Pod")}, nil
 	}
-	return []Result{fine(where, "a Pod with an image that nobody signed was refused: %s", code)}, nil
+	return []result{fine(where, "a Pod with an image that nobody signed was refused: %s", code)}, nil
 }
 
 // probePod is one that Pod Security admits at every level.
@@ -167,11 +178,20 @@ func names(c constraint) []string {
 	}
 	var out []string
 	for _, p := range patterns {
-		if ref, err := reference.ParseNormalizedNamed(completed(p, "endor-doctor/probe")); err == nil {
-			out = append(out, ref.Name())
+		if name, err := nameOf(completed(p, "endor-doctor/probe")); err == nil {
+			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// nameOf is the name in a reference, spelled as the policy compares it.
+func nameOf(text string) (string, error) {
+	ref, err := reference.ParseNormalizedNamed(text)
+	if err != nil {
+		return "", err
+	}
+	return strings.Replace(strings.ToLower(ref.Name()), ":443/", "/", 1), nil
 }
 
 // completed makes a reference of a pattern.
@@ -180,7 +200,7 @@ func completed(pattern, rest string) string {
 	if ok {
 		return prefix + "/" + rest
 	}
-	for _, end := range []string{":*", "@*", "@sha256:*"} {
+	for _, end := range []string{"@sha256:*", "@*", ":*"} {
 		pattern = strings.TrimSuffix(pattern, end)
 	}
 	return pattern
@@ -193,13 +213,13 @@ func exempts(c constraint, name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(patterns, func(p string) bool {
-		ref, err := reference.ParseNormalizedNamed(completed(p, "x/x"))
+		exempt, err := nameOf(completed(p, "x/x"))
 		if err != nil {
 			return true
 		}
-		if under, ok := strings.CutSuffix(ref.Name(), "/x/x"); ok && strings.HasSuffix(p, "/*") {
+		if under, ok := strings.CutSuffix(exempt, "/x/x"); ok && strings.HasSuffix(p, "/*") {
 			return strings.HasPrefix(name, under+"/")
 		}
-		return name == ref.Name()
+		return name == exempt
 	})
 }

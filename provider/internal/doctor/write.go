@@ -6,6 +6,7 @@ package doctor
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
@@ -87,9 +88,20 @@ type printer struct {
 
 func (p *printer) section(severity Severity, heading, color string, findings []Finding) {
 	area := ""
+	said := map[Finding]bool{}
 	for _, f := range findings {
 		if f.Severity != severity {
 			continue
+		}
+		if severity != OK {
+			// What one obstacle keeps several checks of an area from is said once.
+			same := f
+			if f.Check = alike(f, findings); f.Check != same.Check {
+				if said[f] {
+					continue
+				}
+				said[f] = true
+			}
 		}
 		if area == "" {
 			p.line("", "", "")
@@ -111,9 +123,26 @@ func (p *printer) section(severity Severity, heading, color string, findings []F
 	}
 }
 
+// alike are the ids of all findings that say the same of the same area.
+func alike(f Finding, findings []Finding) string {
+	var ids []string
+	for _, other := range findings {
+		if id := other.Check; !slices.Contains(ids, id) {
+			if other.Check = f.Check; other == f {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return strings.Join(ids, ", ")
+}
+
 // head is the id and, in the same line if both fit, the object.
 func (p *printer) head(f Finding, color string) {
 	const indent = "    "
+	if len(indent)+len(f.Check) > p.width {
+		p.line(indent, indent, f.Check)
+		return
+	}
 	id := p.paint(color, f.Check)
 	if f.Object != "" && len(indent)+len(f.Check)+2+len(f.Object) <= p.width {
 		p.write(indent + id + "  " + f.Object)
@@ -130,6 +159,11 @@ const idWidth = 30
 
 // row is one line for what nobody has to act on.
 func (p *printer) row(f Finding) {
+	if len(f.Check) >= idWidth {
+		p.head(f, "")
+		p.line("      ", "      ", f.Found)
+		return
+	}
 	p.line(fmt.Sprintf("    %-*s", idWidth, f.Check), strings.Repeat(" ", 4+idWidth), f.Found)
 }
 

@@ -5,128 +5,47 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	templatesv1 "github.com/open-policy-agent/frameworks/constraint/pkg/apis/templates/v1"
 	statusv1beta1 "github.com/open-policy-agent/gatekeeper/v3/apis/status/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/yaml"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/policies"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
 )
 
-const templateFix = "Apply the template of this release: the chart's value policies.enabled: true, or policies/library/k8sendorsignedimages/template.yaml."
-
-// template is the installed one.
-func (s *scene) template() (*unstructured.Unstructured, error) {
-	list, err := s.templates()
-	if err != nil {
-		return nil, err
-	}
-	for i := range list {
-		if list[i].GetName() == strings.ToLower(policies.Kind) {
-			return &list[i], nil
-		}
-	}
-	return nil, needs("template-installed")
-}
-
-func templateInstalled(_ context.Context, s *scene) ([]Result, error) {
-	_, err := s.template()
-	if _, none := errors.AsType[needs](err); none {
-		return []Result{bad(named("ConstraintTemplate", "", strings.ToLower(policies.Kind)), templateFix, "there is none, so there is no policy")}, nil
-	}
-	return nil, err
-}
-
-func templateIngested(_ context.Context, s *scene) ([]Result, error) {
-	template, err := as[templatesv1.ConstraintTemplate](s.template())
-	if err != nil {
-		return nil, err
-	}
-	object := named("ConstraintTemplate", "", template.Name)
-	var results []Result
-	for _, status := range template.Status.ByPod {
-		switch {
-		case len(status.Errors) > 0:
-			results = append(results, bad(object, templateFix, "the Pod %s of Gatekeeper cannot use it: %s", visible(status.ID), visible(status.Errors[0].Message)))
-		case status.ObservedGeneration < template.Generation:
-			results = append(results, warn(object, "Look at the log of that Pod if it stays so.", "the Pod %s of Gatekeeper uses an older state of it", visible(status.ID)))
-		}
-	}
-	if len(results) == 0 && (!template.Status.Created || len(template.Status.ByPod) == 0) {
-		results = append(results, bad(object, "Look at the log of Gatekeeper's Pods.", "no Pod of Gatekeeper has taken it in, so that nothing is judged by it"))
-	}
-	return results, nil
-}
-
-// versionAnnotation is where a template says its version.
-const versionAnnotation = "metadata.gatekeeper.sh/version"
-
-func templateCurrent(_ context.Context, s *scene) ([]Result, error) {
-	installed, err := s.template()
-	if err != nil {
-		return nil, err
-	}
-	shipped := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(policies.Template, &shipped.Object); err != nil {
-		return nil, err
-	}
-	object := named("ConstraintTemplate", "", installed.GetName())
-	theirs, ours := installed.GetAnnotations()[versionAnnotation], shipped.GetAnnotations()[versionAnnotation]
-	same := sameField(installed, shipped, "spec", "targets")
-	switch {
-	case theirs != ours:
-		return []Result{warn(object, templateFix, "it is version %q, and this program's is %s", visible(theirs), ours)}, nil
-	case !same:
-		return []Result{bad(object, templateFix, "its Rego is not that of version %s: somebody changed the policy", ours)}, nil
-	}
-	return []Result{fine(object, "version %s, as it was released", ours)}, nil
-}
-
-func sameField(a, b *unstructured.Unstructured, fields ...string) bool {
-	x, _, _ := unstructured.NestedFieldNoCopy(a.Object, fields...)
-	y, _, _ := unstructured.NestedFieldNoCopy(b.Object, fields...)
-	left, err := json.Marshal(x)
-	right, err2 := json.Marshal(y)
-	return err == nil && err2 == nil && string(left) == string(right)
-}
-
-func constraintsInstalled(_ context.Context, s *scene) ([]Result, error) {
+func constraintsInstalled(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.constraints()
 	if err != nil {
 		return nil, err
 	}
 	const fix = "Apply a constraint; policies/library/k8sendorsignedimages/samples has some to begin with."
 	if len(list) == 0 {
-		return []Result{warn("", fix, "there is no constraint of kind %s, so no image is checked", policies.Kind)}, nil
+		return []result{warn("", fix, "there is no constraint of kind %s, so no image is checked", policies.Kind)}, nil
 	}
 	sc, err := s.scope()
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(sc.constraint, constraint.denies) {
-		return []Result{warn("", "Set enforcementAction: deny where kubectl endor report --readiness says that it is time.",
+		return []result{warn("", "Set enforcementAction: deny where kubectl endor report --readiness says that it is time.",
 			"none of %d constraints denies, so every image is admitted", len(list))}, nil
 	}
 	return nil, nil
 }
 
-func constraintsIngested(_ context.Context, s *scene) ([]Result, error) {
+func constraintsIngested(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.constraints()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for i := range list {
 		c := &list[i]
 		object := named(c.GetKind(), "", c.GetName())
@@ -154,7 +73,7 @@ func constraintsIngested(_ context.Context, s *scene) ([]Result, error) {
 	return results, nil
 }
 
-func constraintProviders(_ context.Context, s *scene) ([]Result, error) {
+func constraintProviders(_ context.Context, s *scene) ([]result, error) {
 	list, err := s.constraints()
 	if err != nil {
 		return nil, err
@@ -163,7 +82,7 @@ func constraintProviders(_ context.Context, s *scene) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for i := range list {
 		name, found, _ := unstructured.NestedString(list[i].Object, "spec", "parameters", "provider")
 		if !found {
@@ -177,21 +96,21 @@ func constraintProviders(_ context.Context, s *scene) ([]Result, error) {
 	return results, nil
 }
 
-func constraintPods(_ context.Context, s *scene) ([]Result, error) {
-	return s.eachDenying(func(sc *scope, c constraint) []Result {
+func constraintPods(_ context.Context, s *scene) ([]result, error) {
+	return s.eachDenying(func(sc *scope, c constraint) []result {
 		if !slices.ContainsFunc(workloads, func(w workload) bool { return sc.reaches(c, w) }) {
-			return []Result{warn(c.object(), "Correct its match, or delete it.", "its match fits nothing that runs images in any namespace of today")}
+			return []result{warn(c.object(), "Correct its match, or delete it.", "its match fits nothing that runs images in any namespace of today")}
 		}
 		if !sc.reaches(c, podWorkload) {
-			return []Result{bad(c.object(), `Add Pod to its match: {apiGroups: [""], kinds: [Pod]}.`, "it does not match Pods: whoever creates a Pod without the objects above it runs any image")}
+			return []result{bad(c.object(), `Add Pod to its match: {apiGroups: [""], kinds: [Pod]}.`, "it does not match Pods: whoever creates a Pod without the objects above it runs any image")}
 		}
 		return nil
 	})
 }
 
-func constraintLabels(_ context.Context, s *scene) ([]Result, error) {
-	return s.eachDenying(func(_ *scope, c constraint) []Result {
-		var results []Result
+func constraintLabels(_ context.Context, s *scene) ([]result, error) {
+	return s.eachDenying(func(_ *scope, c constraint) []result {
+		var results []result
 		for _, by := range []struct{ field, what string }{{"labelSelector", "labels"}, {"name", "name"}} {
 			if value, ok, _ := unstructured.NestedFieldNoCopy(c.Object, "spec", "match", by.field); ok && !empty(value) {
 				results = append(results, bad(c.object(), "Use namespaces, excludedNamespaces or namespaceSelector in its match, which authors of Pods do not choose.",
@@ -224,12 +143,12 @@ func empty(value any) bool {
 }
 
 // eachDenying looks at every constraint that denies what is created.
-func (s *scene) eachDenying(look func(*scope, constraint) []Result) ([]Result, error) {
+func (s *scene) eachDenying(look func(*scope, constraint) []result) ([]result, error) {
 	sc, err := s.scope()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, c := range sc.constraint {
 		if c.denies() {
 			results = append(results, look(sc, c)...)
@@ -238,7 +157,7 @@ func (s *scene) eachDenying(look func(*scope, constraint) []Result) ([]Result, e
 	return results, nil
 }
 
-func constraintOwnPods(ctx context.Context, s *scene) ([]Result, error) {
+func constraintOwnPods(ctx context.Context, s *scene) ([]result, error) {
 	if _, err := s.webhook(); err != nil {
 		return nil, err
 	}
@@ -261,26 +180,26 @@ func constraintOwnPods(ctx context.Context, s *scene) ([]Result, error) {
 	}
 	home := slices.IndexFunc(sc.namespaces, func(ns *corev1.Namespace) bool { return ns.Name == d.Namespace })
 	if home < 0 || !sc.judged(sc.namespaces[home]) {
-		return []Result{fine(named("Namespace", "", d.Namespace), "Gatekeeper judges nothing there")}, nil
+		return []result{fine(named("Namespace", "", d.Namespace), "Gatekeeper judges nothing there")}, nil
 	}
-	return s.eachDenying(func(sc *scope, c constraint) []Result {
+	return s.eachDenying(func(sc *scope, c constraint) []result {
 		if !slices.ContainsFunc(own, func(p unstructured.Unstructured) bool {
 			ok, err := engine.Matches(c.Unstructured, &p, sc.namespaces[home])
 			return err != nil || ok
 		}) {
 			return nil
 		}
-		return []Result{bad(c.object(), "Add "+visible(d.Namespace)+" to the excludedNamespaces of its match.",
+		return []result{bad(c.object(), "Add "+visible(d.Namespace)+" to the excludedNamespaces of its match.",
 			"it matches the provider's own Pods in namespace %s: when all of them are gone, none can come back", visible(d.Namespace))}
 	})
 }
 
-func constraintEnforcement(_ context.Context, s *scene) ([]Result, error) {
+func constraintEnforcement(_ context.Context, s *scene) ([]result, error) {
 	sc, err := s.scope()
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	var results []result
 	for _, c := range sc.constraint {
 		if !c.denies() {
 			does := strings.Join(c.admission, ", ")
