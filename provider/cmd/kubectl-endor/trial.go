@@ -18,6 +18,7 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/localprovider"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/manifest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -81,7 +82,7 @@ func (t *trial) judge(ctx context.Context, stderr io.Writer, d *findings.Documen
 		p.step()
 	}
 	if len(unmatched) > 0 {
-		d.Notices = append(d.Notices, fmt.Sprintf("No constraint matches %s: %s.", count(len(unmatched), "object"), few(unmatched)))
+		d.Notices = append(d.Notices, fmt.Sprintf("No constraint matches %s: %s.", printable.Count(len(unmatched), "object"), few(unmatched)))
 	}
 	for i, c := range t.constraints {
 		if !matched[i] && ctx.Err() == nil {
@@ -89,7 +90,7 @@ func (t *trial) judge(ctx context.Context, stderr io.Writer, d *findings.Documen
 		}
 	}
 	if n := len(d.UnmatchedConstraints); n > 0 {
-		d.Notices = append(d.Notices, fmt.Sprintf("Nothing is matched by %s: %s.", count(n, "constraint"), few(d.UnmatchedConstraints)))
+		d.Notices = append(d.Notices, fmt.Sprintf("Nothing is matched by %s: %s.", printable.Count(n, "constraint"), few(d.UnmatchedConstraints)))
 	}
 }
 

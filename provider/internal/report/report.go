@@ -170,6 +170,16 @@ type Place struct {
 	Next      Decision          `json:"nextRollout"`
 }
 
+// Workload is the workload by all its names: namespace/Kind/name, or Kind/name
+// of what is in none.
+func (p Place) Workload() string {
+	name := p.Kind + "/" + p.Name
+	if p.Namespace != "" {
+		name = p.Namespace + "/" + name
+	}
+	return name
+}
+
 // RunningDigest is a digest that a node reports of a running container.
 type RunningDigest struct {
 	Digest string `json:"digest"`
