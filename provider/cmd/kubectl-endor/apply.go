@@ -16,15 +16,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/render"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 )
 
 var policyReports = schema.GroupVersionResource{Group: "wgpolicyk8s.io", Version: "v1alpha2", Resource: "policyreports"}
 
+// managedBy is the label by which PolicyReports of this program are known.
+const managedBy = "app.kubernetes.io/managed-by"
+
 // applyPolicyReports writes the PolicyReports of a report into the cluster, by
-// server-side apply; namespace is the only one that was looked at, if any. Those of a report that is not complete are not written:
-// they would replace what is known of the images that it lacks.
+// server-side apply; namespace is the only one that was looked at, if any. Those
+// of a report that is not complete are not written: they would replace what is
+// known of the images that it lacks.
 func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *report.Report, namespace string, stderr io.Writer) error {
 	if !r.Complete {
 		return errors.New("--apply: no PolicyReport is written, since the report is not complete")
@@ -42,7 +47,7 @@ func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *repo
 			return fmt.Errorf("--apply: PolicyReport %s/%s: %w", object.GetNamespace(), object.GetName(), err)
 		}
 	}
-	fmt.Fprintf(stderr, "Wrote %s.\n", count(len(objects), "PolicyReport"))
+	fmt.Fprintf(stderr, "Wrote %s.\n", printable.Count(len(objects), "PolicyReport"))
 	if namespace != "" {
 		return nil // of others nothing is known
 	}
@@ -70,6 +75,3 @@ func removeOldReports(ctx context.Context, cluster *inventory.Cluster, current [
 	}
 	return nil
 }
-
-// managedBy is the label by which PolicyReports of this program are known.
-const managedBy = "app.kubernetes.io/managed-by"

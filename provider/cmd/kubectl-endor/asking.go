@@ -15,12 +15,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/answers"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endorctl"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/localprovider"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/upstream"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -90,14 +90,11 @@ func (s *session) verifier(flags *pflag.FlagSet) (verify.Verifier, error) {
 		a.restore(flags, s.player.Settings())
 		return s.player, nil
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "" // then there is no file in it either
-	}
-	if err := endorctl.Complete(&a.endor, flags, os.Getenv, home); err != nil {
+	if err := complete(&a.endor, flags); err != nil {
 		return nil, err
 	}
-	s.client, err = upstream.NewClient(a.endor, endor.Config{UserAgent: program + "/" + buildinfo.Read().Version})
+	var err error
+	s.client, err = upstream.NewClient(a.endor, endor.Config{UserAgent: userAgent()})
 	if err != nil {
 		return nil, fmt.Errorf("%w\n(or use --answers FILE, with answers that were recorded)", err)
 	}
@@ -107,6 +104,15 @@ func (s *session) verifier(flags *pflag.FlagSet) (verify.Verifier, error) {
 		verifier = s.recorder
 	}
 	return verifier, nil
+}
+
+// complete fills in from endorctl's settings what flags leave open.
+func complete(cfg *config.Endor, flags *pflag.FlagSet) error {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "" // then there is no file in it either
+	}
+	return endorctl.Complete(cfg, flags, os.Getenv, home)
 }
 
 // restore takes the settings of a recording, which its questions were resolved
@@ -149,7 +155,7 @@ func (s *session) save(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--record: %w", err)
 	}
-	fmt.Fprintf(s.stderr, "Recorded %s in %s.\n", count(s.recorder.Len(), "answer"), s.asking.record)
+	fmt.Fprintf(s.stderr, "Recorded %s in %s.\n", printable.Count(s.recorder.Len(), "answer"), s.asking.record)
 	return nil
 }
 

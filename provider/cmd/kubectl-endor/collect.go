@@ -11,7 +11,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/manifest"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // found is every distinct image, in order of first appearance, and where it
@@ -31,11 +31,11 @@ func collect(ctx context.Context, images, files []string, stdin io.Reader) (*fou
 	}
 	objects, err := manifest.Read(files, interruptible{ctx: ctx, next: stdin})
 	for _, o := range objects {
-		if !report.RunsImages(o.Unstructured) {
+		if !podspec.RunsImages(o.Unstructured) {
 			f.skipped[kindOf(o.Unstructured)]++
 			continue
 		}
-		for _, use := range report.ImageUses(o.Unstructured) {
+		for _, use := range podspec.Images(o.Unstructured) {
 			f.add(use.Reference, placeOf(o, use))
 		}
 	}
@@ -60,7 +60,7 @@ func (f *found) skippedText(before string) string {
 // kindOf gives a kind with its group, without which it says too little.
 func kindOf(u *unstructured.Unstructured) string { return u.GroupVersionKind().GroupKind().String() }
 
-func placeOf(o manifest.Object, use report.ImageUse) findings.Place {
+func placeOf(o manifest.Object, use podspec.Image) findings.Place {
 	return findings.Place{
 		File: o.File, Line: o.Line, Document: o.Document,
 		Namespace: o.GetNamespace(), Kind: o.GetKind(), Name: o.GetName(), List: use.List, Container: use.Name,

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +18,12 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/doctor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endorctl"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/upstream"
 )
 
@@ -37,7 +35,7 @@ type doctorOptions struct {
 	endor      config.Endor
 	endorFlags *pflag.FlagSet
 
-	output string
+	output
 	strict bool
 }
 
@@ -72,7 +70,7 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 	fs := cmd.Flags()
 	o.cluster.Namespace = nil // every namespace is looked at
 	o.cluster.AddFlags(fs)
-	fs.StringVarP(&o.output, "output", "o", "table", "`format`: table, json, yaml")
+	o.output.bind(cmd, "table", "json", "yaml")
 	fs.BoolVar(&o.strict, "strict", false, "end with status 1 for warnings too")
 	fs.BoolVar(&o.look.NoProbe, "no-probe", false, "do not try, as a dry run, whether an unsigned image is refused")
 	fs.StringVar(&o.look.GatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` of Gatekeeper")
@@ -86,8 +84,8 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 }
 
 func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
-	if o.output != "table" && o.output != "json" && o.output != "yaml" {
-		return fmt.Errorf("--output is %q; it is table, json or yaml", o.output)
+	if err := o.output.check(); err != nil {
+		return err
 	}
 	cfg, err := o.cluster.ToRESTConfig()
 	if err != nil {
@@ -110,7 +108,7 @@ func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
 
 // connect prepares for a cluster without calling it.
 func (o *doctorOptions) connect(cfg *rest.Config) error {
-	cfg.UserAgent = program
+	cfg.UserAgent = userAgent()
 	// A person waits for some dozens of reads.
 	cfg.QPS, cfg.Burst = 50, 100
 	cfg.WarningHandler = rest.NoWarnings{}
@@ -138,8 +136,7 @@ func (o *doctorOptions) connect(cfg *rest.Config) error {
 // askEndor prepares to ask Endor Labs, if there are credentials. What is wrong
 // with them is a finding, and no reason not to look at the cluster.
 func (o *doctorOptions) askEndor() {
-	home, _ := os.UserHomeDir() // without one there is no file in it
-	if err := endorctl.Complete(&o.endor, o.endorFlags, os.Getenv, home); err != nil {
+	if err := complete(&o.endor, o.endorFlags); err != nil {
 		o.look.EndorError = err
 		return
 	}
@@ -147,7 +144,7 @@ func (o *doctorOptions) askEndor() {
 	if e.EndorAPIKeyFile+e.EndorAPISecretFile+e.EndorAPIKey+e.EndorAPISecret+e.EndorToken == "" {
 		return
 	}
-	client, err := upstream.NewClient(e, endor.Config{Timeout: 10 * time.Second, UserAgent: program})
+	client, err := upstream.NewClient(e, endor.Config{Timeout: 10 * time.Second, UserAgent: userAgent()})
 	if err != nil {
 		o.look.EndorError = err
 		return
@@ -184,17 +181,11 @@ func (o *doctorOptions) verdict(r doctor.Report) error {
 }
 
 func (o *doctorOptions) write(w io.Writer, r doctor.Report) error {
-	switch o.output {
+	switch o.format {
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return findings.JSON(w, r)
 	case "yaml":
-		out, err := yaml.Marshal(r)
-		if err == nil {
-			_, err = w.Write(out)
-		}
-		return err
+		return findings.YAML(w, r)
 	default:
 		return r.Write(w, styleOf(w))
 	}

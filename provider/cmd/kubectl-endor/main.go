@@ -8,6 +8,7 @@
 //	kubectl endor verify IMAGE… [flags]
 //	kubectl endor test -f FILE… [flags]
 //	kubectl endor report [flags]
+//	kubectl endor doctor [flags]
 //	kubectl endor version
 package main
 
@@ -28,6 +29,11 @@ import (
 )
 
 const program = "kubectl-endor"
+
+// generator names the program and its version in what it writes, userAgent in
+// what it asks.
+func generator() string { return program + " " + buildinfo.Read().Version }
+func userAgent() string { return program + "/" + buildinfo.Read().Version }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

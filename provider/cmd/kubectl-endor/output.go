@@ -8,30 +8,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
 )
 
-// output is how a command that finds something says so.
+// output is the form in which a command says what it found.
 type output struct {
-	format string
+	format  string
+	formats []string
 }
 
-func (o *output) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.format, "output", "o", findings.Formats()[0], "`format`: "+strings.Join(findings.Formats(), ", "))
-	if err := cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(findings.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+// bind declares the flag. The first format is the default.
+func (o *output) bind(cmd *cobra.Command, formats ...string) {
+	o.formats = formats
+	cmd.Flags().StringVarP(&o.format, "output", "o", formats[0], "`format`: "+strings.Join(formats, ", "))
+	if err := cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // a name that is not a flag's
 	}
 }
 
+// check says in time what could otherwise be said only after the work.
+func (o *output) check() error {
+	if !slices.Contains(o.formats, o.format) {
+		return fmt.Errorf("--output is %q; it is one of %s", o.format, strings.Join(o.formats, ", "))
+	}
+	return nil
+}
+
 // newDocument begins what a command found. failed is what could not be read.
 func newDocument(schema string, s *session, failed error) *findings.Document {
-	d := &findings.Document{Schema: schema, Generator: program + " " + buildinfo.Read().Version, Complete: true}
+	d := &findings.Document{Schema: schema, Generator: generator(), Complete: true}
 	if s != nil {
 		d.Replay = s.replay()
 	}

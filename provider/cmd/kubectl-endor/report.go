@@ -9,15 +9,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/localprovider"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/render"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/survey"
@@ -27,6 +26,7 @@ import (
 // reportOptions are the flags of report.
 type reportOptions struct {
 	asking
+	output
 	cluster *genericclioptions.ConfigFlags
 
 	allNamespaces       bool
@@ -46,7 +46,6 @@ type reportOptions struct {
 	watch       bool
 	interval    time.Duration
 
-	output     string
 	outputFile string
 	limit      int
 	apply      bool
@@ -98,7 +97,7 @@ func reportCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	o.bind(cmd)
+	o.asking.bind(cmd)
 	o.cluster.AddFlags(fs)
 	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces; the default, unless -n names one")
 	fs.StringVar(&o.gatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` with Gatekeeper's Config object")
@@ -114,7 +113,7 @@ func reportCommand() *cobra.Command {
 	fs.StringArrayVar(&o.history, "history", nil, "`file` with an earlier report in JSON, or folder of them, to show how numbers changed; may be repeated")
 	fs.BoolVar(&o.watch, "watch-revocations", false, "ask again and again, and print only what changes, until interrupted")
 	fs.DurationVar(&o.interval, "interval", 5*time.Minute, "how often --watch-revocations asks")
-	fs.StringVarP(&o.output, "output", "o", render.Formats()[0], "`format`: "+strings.Join(render.Formats(), ", "))
+	o.output.bind(cmd, render.Formats()...)
 	fs.StringVar(&o.outputFile, "output-file", "", "`file` to write to instead of standard output; it is replaced as a whole, with mode 0600")
 	fs.IntVar(&o.limit, "limit", 0, "most images that table, wide and markdown show, the worst first; 0 for all")
 	fs.BoolVar(&o.apply, "apply", false, "write PolicyReports into the cluster too")
@@ -131,12 +130,9 @@ func reportCommand() *cobra.Command {
 
 // validate says all that is wrong with the flags before anything is read.
 func (o *reportOptions) validate() error {
-	var errs []error
-	if !slices.Contains(render.Formats(), o.output) {
-		errs = append(errs, fmt.Errorf("--output is %q; it is one of %s", o.output, strings.Join(render.Formats(), ", ")))
-	}
-	if o.watch && o.output != "table" && o.output != "json" {
-		errs = append(errs, fmt.Errorf("--output is %q; with --watch-revocations it is table or json", o.output))
+	errs := []error{o.output.check()}
+	if o.watch && o.format != "table" && o.format != "json" {
+		errs = append(errs, fmt.Errorf("--output is %q; with --watch-revocations it is table or json", o.format))
 	}
 	for _, class := range o.failOn {
 		if !slices.Contains(failClasses, verify.Class(class)) {
@@ -195,13 +191,13 @@ func (o *reportOptions) surveyConfig(ctx context.Context, stdin io.Reader) (surv
 	if err != nil {
 		return survey.Config{}, fmt.Errorf("find the cluster: %w", err)
 	}
-	rest.UserAgent = program + "/" + buildinfo.Read().Version
+	rest.UserAgent = userAgent()
 	cluster, err := inventory.New(rest)
 	if err != nil {
 		return survey.Config{}, err
 	}
 	cfg := survey.Config{
-		Cluster: cluster, Name: o.contextName(), Generator: program + " " + buildinfo.Read().Version,
+		Cluster: cluster, Name: o.contextName(), Generator: generator(),
 		Namespace: *o.cluster.Namespace, GatekeeperNamespace: o.gatekeeperNamespace, AllConstraints: o.all,
 		OwnerLabels: o.ownerLabels, StaleAfter: o.staleAfter, Readiness: o.readiness, Constraints: o.constraints,
 	}
@@ -266,7 +262,7 @@ func (o *reportOptions) verdict(r *report.Report) error {
 	case slices.ContainsFunc(r.Images, func(i report.Image) bool { return slices.Contains(o.failOn, string(i.Class)) }):
 		return errRefused
 	case unknown > 0:
-		return resultError{fmt.Errorf("it could not be found out of %s whether Endor Labs vouches for it; the report says why", count(unknown, "image"))}
+		return resultError{fmt.Errorf("it could not be found out of %s whether Endor Labs vouches for it; the report says why", printable.Count(unknown, "image"))}
 	default:
 		return nil
 	}

@@ -104,10 +104,10 @@ func (e earlier) compare(r *report.Report) {
 func (o *reportOptions) write(stdout io.Writer, r *report.Report) error {
 	options := render.Options{Limit: o.limit}
 	if o.outputFile == "" {
-		return render.Report(stdout, o.output, r, options)
+		return render.Report(stdout, o.format, r, options)
 	}
 	var text bytes.Buffer
-	if err := render.Report(&text, o.output, r, options); err != nil {
+	if err := render.Report(&text, o.format, r, options); err != nil {
 		return err
 	}
 	if err := replaceFile(o.outputFile, text.Bytes()); err != nil {

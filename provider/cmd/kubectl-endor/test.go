@@ -83,7 +83,7 @@ func (o *testOptions) bind(cmd *cobra.Command) {
 	fs.StringVar(&o.clientCertFile, "client-cert-file", "", "`file` with the client certificate that it asks for (PEM)")
 	fs.StringVar(&o.clientKeyFile, "client-key-file", "", "`file` with its private key (PEM)")
 	o.asking.bind(cmd)
-	o.output.bind(cmd)
+	o.output.bind(cmd, findings.Formats()...)
 	cmd.MarkFlagsRequiredTogether("client-cert-file", "client-key-file")
 	cmd.MarkFlagsRequiredTogether("provider-url", "provider-ca-file")
 	for _, name := range []string{"answers", "record", "concurrency"} {
@@ -95,7 +95,7 @@ func (o *testOptions) bind(cmd *cobra.Command) {
 }
 
 func (o *testOptions) run(ctx context.Context, cmd *cobra.Command) (err error) {
-	if err := findings.CheckFormat(o.format); err != nil {
+	if err := o.output.check(); err != nil {
 		return err
 	}
 	if o.provider.Timeout < 1 {

@@ -17,6 +17,8 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/localprovider"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/manifest"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -60,7 +62,7 @@ func (t *trial) judge(ctx context.Context, stderr io.Writer, d *findings.Documen
 	defer p.end()
 	for _, object := range t.input.objects {
 		// As an API server does with what runs images.
-		if object.GetNamespace() == "" && report.RunsImages(object.Unstructured) {
+		if object.GetNamespace() == "" && podspec.RunsImages(object.Unstructured) {
 			object.SetNamespace(t.options.namespace)
 		}
 		found, err := t.judgeOne(ctx, object)
@@ -71,7 +73,7 @@ func (t *trial) judge(ctx context.Context, stderr io.Writer, d *findings.Documen
 			t.fail(fmt.Errorf("%s: %w", object.Where(), err))
 		}
 		if !t.match(object, matched) {
-			unmatched = append(unmatched, placeOf(object, report.ImageUse{}).String())
+			unmatched = append(unmatched, placeOf(object, podspec.Image{}).String())
 			for i := range found {
 				found[i].Unmatched = true
 			}
@@ -80,7 +82,7 @@ func (t *trial) judge(ctx context.Context, stderr io.Writer, d *findings.Documen
 		p.step()
 	}
 	if len(unmatched) > 0 {
-		d.Notices = append(d.Notices, fmt.Sprintf("No constraint matches %s: %s.", count(len(unmatched), "object"), few(unmatched)))
+		d.Notices = append(d.Notices, fmt.Sprintf("No constraint matches %s: %s.", printable.Count(len(unmatched), "object"), few(unmatched)))
 	}
 	for i, c := range t.constraints {
 		if !matched[i] && ctx.Err() == nil {
@@ -88,7 +90,7 @@ func (t *trial) judge(ctx context.Context, stderr io.Writer, d *findings.Documen
 		}
 	}
 	if n := len(d.UnmatchedConstraints); n > 0 {
-		d.Notices = append(d.Notices, fmt.Sprintf("Nothing is matched by %s: %s.", count(n, "constraint"), few(d.UnmatchedConstraints)))
+		d.Notices = append(d.Notices, fmt.Sprintf("Nothing is matched by %s: %s.", printable.Count(n, "constraint"), few(d.UnmatchedConstraints)))
 	}
 }
 
@@ -124,7 +126,7 @@ func (t *trial) judgeOne(ctx context.Context, object manifest.Object) ([]finding
 		f := findings.Finding{
 			Image: row.Image, Code: row.Code, Class: verify.Class(row.Class), Reason: row.Reason,
 			Decision: string(row.Decision), Constraint: row.Constraint, Expected: outcome.Expected, Got: outcome.Got,
-			Places: []findings.Place{placeOf(object, report.ImageUse{List: row.List, Name: row.Container})},
+			Places: []findings.Place{placeOf(object, podspec.Image{List: row.List, Name: row.Container})},
 		}
 		addAnswers(&f, answers)
 		list[i] = f

@@ -56,7 +56,7 @@ not be asked.`,
 	fs.StringArrayVarP(&o.files, "filename", "f", nil, "`file` or folder with manifests, or - for standard input; may be repeated")
 	bindSigner(fs, &o.signer)
 	o.asking.bind(cmd)
-	o.output.bind(cmd)
+	o.output.bind(cmd, findings.Formats()...)
 	return cmd
 }
 
@@ -77,7 +77,7 @@ func (o *verifyOptions) run(ctx context.Context, cmd *cobra.Command, images []st
 	if len(images)+len(o.files) == 0 {
 		return errors.New("name an image, or a file with -f")
 	}
-	if err := errors.Join(findings.CheckFormat(o.format), o.checkSigner()); err != nil {
+	if err := errors.Join(o.output.check(), o.checkSigner()); err != nil {
 		return err
 	}
 	s, err := o.open(ctx, cmd)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ func (o *reportOptions) watchChanges(ctx context.Context, cmd *cobra.Command, cf
 		func(r *report.Report) {
 			complain(r)
 			t := r.Totals()
-			fmt.Fprintf(stderr, "Watching %s, of which %d are verified and %d refused; asking every %s. Interrupt to end.\n", count(t.Images, "image"), t.Verified, t.Rejected, o.interval)
+			fmt.Fprintf(stderr, "Watching %s, of which %d are verified and %d refused; asking every %s. Interrupt to end.\n", printable.Count(t.Images, "image"), t.Verified, t.Rejected, o.interval)
 		},
 		func(r *report.Report) {
 			complain(r)
@@ -60,7 +59,7 @@ type change struct {
 // tellChanges prints a line for each change, the worst first.
 func (o *reportOptions) tellChanges(w io.Writer, r *report.Report) error {
 	for _, c := range changesOf(r) {
-		if o.output == "json" {
+		if o.format == "json" {
 			if err := json.NewEncoder(w).Encode(c); err != nil {
 				return err
 			}
@@ -86,7 +85,7 @@ func changesOf(r *report.Report) []change {
 	workloads := map[string][]string{}
 	for _, i := range r.Images {
 		for _, p := range i.Places {
-			name := strings.Join([]string{p.Namespace, p.Kind, p.Name}, "/")
+			name := p.Workload()
 			if !slices.Contains(workloads[i.Image], name) {
 				workloads[i.Image] = append(workloads[i.Image], name)
 			}

@@ -7,19 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 )
-
-// count says how many: 1 image, 2 images.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
-}
 
 // few lists names, but not without end.
 func few(names []string) string {

@@ -18,6 +18,7 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/policies"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 func constraintsInstalled(_ context.Context, s *scene) ([]result, error) {
@@ -98,10 +99,10 @@ func constraintProviders(_ context.Context, s *scene) ([]result, error) {
 
 func constraintPods(_ context.Context, s *scene) ([]result, error) {
 	return s.eachDenying(func(sc *scope, c constraint) []result {
-		if !slices.ContainsFunc(workloads, func(w workload) bool { return sc.reaches(c, w) }) {
+		if !slices.ContainsFunc(podspec.Kinds(), func(k podspec.Kind) bool { return sc.reaches(c, k) }) {
 			return []result{warn(c.object(), "Correct its match, or delete it.", "its match fits nothing that runs images in any namespace of today")}
 		}
-		if !sc.reaches(c, podWorkload) {
+		if !sc.reaches(c, podspec.Pods) {
 			return []result{bad(c.object(), `Add Pod to its match: {apiGroups: [""], kinds: [Pod]}.`, "it does not match Pods: whoever creates a Pod without the objects above it runs any image")}
 		}
 		return nil

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // exempt are the namespaces that the webhook may well leave out.
@@ -31,7 +33,7 @@ func webhookNamespaces(_ context.Context, s *scene) ([]result, error) {
 	}
 	var left []string
 	for _, ns := range sc.namespaces {
-		if !sc.selected(ns) && ns.Labels[ignoreLabel] == "" && !slices.Contains(s.exempt(), ns.Name) && len(sc.denying(ns, podWorkload.sample(ns.Name))) > 0 {
+		if !sc.selected(ns) && ns.Labels[ignoreLabel] == "" && !slices.Contains(s.exempt(), ns.Name) && len(sc.denying(ns, sample(podspec.Pods.GVK(), ns.Name))) > 0 {
 			left = append(left, ns.Name)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // maxProbes bounds the namespaces in which a Pod is tried.
@@ -40,7 +42,7 @@ func failClosed(ctx context.Context, s *scene) ([]result, error) {
 		if !sc.judged(ns) || tried == maxProbes {
 			continue
 		}
-		denying := sc.denying(ns, podWorkload.sample(ns.Name))
+		denying := sc.denying(ns, sample(podspec.Pods.GVK(), ns.Name))
 		image, by := unsigned(denying)
 		if image == "" {
 			continue

@@ -9,30 +9,32 @@ import (
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // seen says whether some rule of the webhook covers an operation on a resource.
-func seen(hook *admissionregistrationv1.ValidatingWebhook, w workload, subresource string, op admissionregistrationv1.OperationType) bool {
+func seen(hook *admissionregistrationv1.ValidatingWebhook, kind podspec.Kind, subresource string, op admissionregistrationv1.OperationType) bool {
 	has := func(list []string, wanted ...string) bool {
 		return slices.ContainsFunc(wanted, func(one string) bool { return slices.Contains(list, one) })
 	}
-	resource := []string{w.resource, "*", "*/*"}
+	resource := []string{kind.Resource, "*", "*/*"}
 	if subresource != "" {
-		resource = []string{w.resource + "/" + subresource, w.resource + "/*", "*/" + subresource, "*/*"}
+		resource = []string{kind.Resource + "/" + subresource, kind.Resource + "/*", "*/" + subresource, "*/*"}
 	}
 	return slices.ContainsFunc(hook.Rules, func(r admissionregistrationv1.RuleWithOperations) bool {
 		scope := admissionregistrationv1.AllScopes
 		if r.Scope != nil {
 			scope = *r.Scope
 		}
-		return has(r.APIGroups, w.group, "*") && has(r.APIVersions, w.version, "*") && has(r.Resources, resource...) &&
+		return has(r.APIGroups, kind.Group, "*") && has(r.APIVersions, kind.Version, "*") && has(r.Resources, resource...) &&
 			scope != admissionregistrationv1.ClusterScope &&
 			(slices.Contains(r.Operations, op) || slices.Contains(r.Operations, admissionregistrationv1.OperationAll))
 	})
 }
 
 // askedAbout are the webhook and the kinds that it should be asked about.
-func (s *scene) askedAbout() (*admissionregistrationv1.ValidatingWebhook, []workload, error) {
+func (s *scene) askedAbout() (*admissionregistrationv1.ValidatingWebhook, []podspec.Kind, error) {
 	hook, err := s.webhook()
 	if err != nil {
 		return nil, nil, err
@@ -47,13 +49,13 @@ func webhookRules(_ context.Context, s *scene) ([]result, error) {
 		return nil, err
 	}
 	var missing, late []string
-	for _, w := range matched {
+	for _, kind := range matched {
 		for _, op := range []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update} {
-			if seen(hook, w, "", op) {
+			if seen(hook, kind, "", op) {
 				continue
 			}
-			what := string(op) + " of " + w.resource
-			if w.kind == "Pod" {
+			what := string(op) + " of " + kind.Resource
+			if kind == podspec.Pods {
 				missing = append(missing, what)
 			} else {
 				late = append(late, what)
@@ -76,7 +78,7 @@ func webhookEphemeral(_ context.Context, s *scene) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(matched, workload.isPod) || seen(hook, podWorkload, "ephemeralcontainers", admissionregistrationv1.Update) {
+	if !slices.Contains(matched, podspec.Pods) || seen(hook, podspec.Pods, "ephemeralcontainers", admissionregistrationv1.Update) {
 		return nil, nil
 	}
 	return []result{bad(webhookID, "Add pods/ephemeralcontainers to the value validatingWebhookCustomRules (or validatingWebhookSubResources) of Gatekeeper's chart.",

@@ -14,39 +14,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
-// workload is a kind that the policy judges.
-type workload struct {
-	group, version, kind, resource string
-}
-
-var podWorkload = workload{"", "v1", "Pod", "pods"}
-
-var workloads = []workload{
-	podWorkload,
-	{"", "v1", "PodTemplate", "podtemplates"},
-	{"", "v1", "ReplicationController", "replicationcontrollers"},
-	{"apps", "v1", "DaemonSet", "daemonsets"},
-	{"apps", "v1", "Deployment", "deployments"},
-	{"apps", "v1", "ReplicaSet", "replicasets"},
-	{"apps", "v1", "StatefulSet", "statefulsets"},
-	{"batch", "v1", "CronJob", "cronjobs"},
-	{"batch", "v1", "Job", "jobs"},
-}
-
-func (w workload) isPod() bool { return w == podWorkload }
-
-// sample is an object of the kind that nothing is known of but where it is.
-func (w workload) sample(namespace string) *unstructured.Unstructured {
+// sample is an object of a kind that nothing is known of but where it is.
+func sample(kind schema.GroupVersionKind, namespace string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
-	u.SetAPIVersion(w.version)
-	if w.group != "" {
-		u.SetAPIVersion(w.group + "/" + w.version)
-	}
-	u.SetKind(w.kind)
+	u.SetGroupVersionKind(kind)
 	u.SetName("endor-doctor")
 	u.SetNamespace(namespace)
 	return u
@@ -141,7 +118,7 @@ func (sc *scope) selected(ns *corev1.Namespace) bool {
 
 // judged says whether Gatekeeper judges what is created in a namespace.
 func (sc *scope) judged(ns *corev1.Namespace) bool {
-	excluded, err := sc.excluder.IsNamespaceExcluded(process.Webhook, podWorkload.sample(ns.Name))
+	excluded, err := sc.excluder.IsNamespaceExcluded(process.Webhook, sample(podspec.Pods.GVK(), ns.Name))
 	return sc.selected(ns) && (err != nil || !excluded)
 }
 
@@ -162,25 +139,21 @@ func (sc *scope) denying(ns *corev1.Namespace, object *unstructured.Unstructured
 
 // deniedKinds are the kinds that constraints deny somewhere, whatever their
 // labels and names.
-func (s *scene) deniedKinds() ([]workload, error) {
+func (s *scene) deniedKinds() ([]podspec.Kind, error) {
 	sc, err := s.scope()
 	if err != nil {
 		return nil, err
 	}
-	var out []workload
-	for _, w := range workloads {
-		if slices.ContainsFunc(sc.constraint, func(c constraint) bool { return c.denies() && sc.reaches(c, w) }) {
-			out = append(out, w)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(podspec.Kinds(), func(k podspec.Kind) bool {
+		return !slices.ContainsFunc(sc.constraint, func(c constraint) bool { return c.denies() && sc.reaches(c, k) })
+	}), nil
 }
 
 // reaches says whether a constraint matches a kind in some namespace.
-func (sc *scope) reaches(c constraint, w workload) bool {
+func (sc *scope) reaches(c constraint, kind podspec.Kind) bool {
 	wide := c.anyAuthor()
 	return slices.ContainsFunc(sc.namespaces, func(ns *corev1.Namespace) bool {
-		ok, err := engine.Matches(wide, w.sample(ns.Name), ns)
+		ok, err := engine.Matches(wide, sample(kind.GVK(), ns.Name), ns)
 		return err == nil && ok
 	})
 }

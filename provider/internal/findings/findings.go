@@ -7,6 +7,9 @@
 //
 // Whatever the form, a verdict against an image and the lack of one stay apart:
 // the first is a failure, the second an error.
+//
+// [Write] is for what verify and test find. [JSON], [YAML], [JUnit] and [SARIF]
+// are the same forms for others, so that each is written in one place.
 package findings
 
 import (

@@ -4,7 +4,6 @@
 package findings
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -18,7 +17,6 @@ import (
 type Log struct {
 	Tool    string // the program
 	Version string // of the program
-	URI     string // where the program is described
 
 	// Rules are all that Results name, each once.
 	Rules   []Rule
@@ -66,6 +64,7 @@ type Result struct {
 }
 
 const (
+	homepage     = "https://github.com/endorlabs/endor-gatekeeper-provider"
 	sarifVersion = "2.1.0"
 	sarifSchema  = "https://json.schemastore.org/sarif-2.1.0.json"
 )
@@ -74,7 +73,7 @@ const (
 // is an error.
 func SARIF(w io.Writer, log Log) error {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
-	run.Tool.Driver = sarifDriver{Name: log.Tool, Version: log.Version, URI: log.URI, Rules: []sarifRule{}}
+	run.Tool.Driver = sarifDriver{Name: log.Tool, Version: log.Version, URI: homepage, Rules: []sarifRule{}}
 	index := map[string]int{}
 	for i, r := range log.Rules {
 		index[r.ID] = i
@@ -92,9 +91,7 @@ func SARIF(w io.Writer, log Log) error {
 		}
 		run.Results = append(run.Results, newResult(r, i))
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(sarifLog{Version: sarifVersion, Schema: sarifSchema, Runs: []sarifRun{run}})
+	return JSON(w, sarifLog{Version: sarifVersion, Schema: sarifSchema, Runs: []sarifRun{run}})
 }
 
 func newResult(r Result, rule int) sarifResult {

@@ -21,15 +21,7 @@ import (
 // Formats are the names that [Write] knows, the default first.
 func Formats() []string { return []string{"table", "json", "yaml", "junit", "sarif"} }
 
-// CheckFormat says in time what [Write] would say after the work.
-func CheckFormat(format string) error {
-	if !slices.Contains(Formats(), format) {
-		return fmt.Errorf("--output is %q; it is one of %s", format, strings.Join(Formats(), ", "))
-	}
-	return nil
-}
-
-// Write writes a document.
+// Write writes a document in one of the [Formats].
 func Write(w io.Writer, format string, d *Document) error {
 	if d.Findings == nil {
 		d.Findings = []Finding{}
@@ -38,23 +30,33 @@ func Write(w io.Writer, format string, d *Document) error {
 	case "table":
 		return table(w, d)
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(d)
+		return JSON(w, d)
 	case "yaml":
-		out, err := yaml.Marshal(d)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(out)
-		return err
+		return YAML(w, d)
 	case "junit":
 		return JUnit(w, d.Generator, d.testSuites())
 	case "sarif":
 		return SARIF(w, d.log())
 	default:
-		return CheckFormat(format)
+		return fmt.Errorf("there is no format %q: choose one of %s", format, strings.Join(Formats(), ", "))
 	}
+}
+
+// JSON writes a value as JSON that a person can read too.
+func JSON(w io.Writer, value any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(value)
+}
+
+// YAML writes the same fields as [JSON].
+func YAML(w io.Writer, value any) error {
+	out, err := yaml.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(out)
+	return err
 }
 
 // testSuites has a suite for what was asked, one for each of gator's, and one for
@@ -137,7 +139,7 @@ func (f Finding) details() string {
 // log gives a result for each place of what did not pass.
 func (d *Document) log() Log {
 	program, version, _ := strings.Cut(d.Generator, " ")
-	log := Log{Tool: program, Version: version, URI: "https://github.com/endorlabs/endor-gatekeeper-provider", Notices: d.Errors, Complete: d.Complete}
+	log := Log{Tool: program, Version: version, Notices: d.Errors, Complete: d.Complete}
 	rules := map[string]Rule{}
 	add := func(code, text string, r Result) {
 		code = cmp.Or(code, "UNEXPECTED")

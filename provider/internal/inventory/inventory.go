@@ -52,42 +52,6 @@ func New(cfg *rest.Config) (*Cluster, error) {
 // Objects is the client of the cluster, for what is to be written.
 func (c *Cluster) Objects() dynamic.Interface { return c.objects }
 
-// Kind is a kind of objects that run images, as the policy knows them.
-type Kind struct {
-	schema.GroupVersionResource
-	Kind string
-}
-
-// GVK names the kind.
-func (k Kind) GVK() schema.GroupVersionKind { return k.GroupVersion().WithKind(k.Kind) }
-
-func kind(group, resource, name string) Kind {
-	return Kind{GroupVersionResource: schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}, Kind: name}
-}
-
-// What Pods are owned by in between, see [Owners], and Pods themselves.
-var (
-	ReplicaSets = kind("apps", "replicasets", "ReplicaSet")
-	Jobs        = kind("batch", "jobs", "Job")
-	Pods        = kind("", "pods", "Pod")
-)
-
-// Workloads are the kinds that the policy judges: those that make Pods, owners
-// before what they own, and Pods last.
-func Workloads() []Kind {
-	return []Kind{
-		kind("apps", "deployments", "Deployment"),
-		kind("apps", "statefulsets", "StatefulSet"),
-		kind("apps", "daemonsets", "DaemonSet"),
-		kind("batch", "cronjobs", "CronJob"),
-		kind("", "replicationcontrollers", "ReplicationController"),
-		kind("", "podtemplates", "PodTemplate"),
-		ReplicaSets,
-		Jobs,
-		Pods,
-	}
-}
-
 // ReadError is something that could not be read.
 type ReadError struct {
 	Verb      string // get or list

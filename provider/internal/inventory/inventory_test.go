@@ -17,6 +17,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory/inventorytest"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 func cluster(t *testing.T, server *inventorytest.Server) *inventory.Cluster {
@@ -80,7 +81,7 @@ func TestEveryObjectIsVisitedOnceInPages(t *testing.T) {
 				tc.expire(s)
 			}
 			seen := map[string]int{}
-			err := cluster(t, s).Visit(t.Context(), inventory.Pods, tc.namespace, func(items []unstructured.Unstructured) error {
+			err := cluster(t, s).Visit(t.Context(), podspec.Pods, tc.namespace, func(items []unstructured.Unstructured) error {
 				if len(items) > 500 {
 					t.Errorf("a page of %d", len(items))
 				}
@@ -110,7 +111,7 @@ func TestEveryObjectIsVisitedOnceInPages(t *testing.T) {
 func TestAnErrorOfTheVisitorEndsTheReading(t *testing.T) {
 	t.Parallel()
 	s, enough := crowd(), errors.New("enough")
-	err := cluster(t, s).Visit(t.Context(), inventory.Pods, "", func([]unstructured.Unstructured) error { return enough })
+	err := cluster(t, s).Visit(t.Context(), podspec.Pods, "", func([]unstructured.Unstructured) error { return enough })
 	if !errors.Is(err, enough) || errors.As(err, new(*inventory.ReadError)) || s.Asked()["list pods"] != 1 {
 		t.Errorf("error %v after %d pages", err, s.Asked()["list pods"])
 	}
@@ -130,8 +131,8 @@ func TestWhatMayNotBeReadSaysWhichVerbOnWhat(t *testing.T) {
 		err  error
 		want string
 	}{
-		{c.Visit(t.Context(), inventory.Workloads()[0], "", visit), "may not list deployments.apps: allow the verb list on deployments of API group apps"},
-		{c.Visit(t.Context(), inventory.Pods, "shop", visit), "may not list pods in namespace shop: allow the verb list on pods of the core API group"},
+		{c.Visit(t.Context(), podspec.Kinds()[0], "", visit), "may not list deployments.apps: allow the verb list on deployments of API group apps"},
+		{c.Visit(t.Context(), podspec.Pods, "shop", visit), "may not list pods in namespace shop: allow the verb list on pods of the core API group"},
 		{config, "may not get configs.config.gatekeeper.sh in namespace gatekeeper-system: allow the verb get on configs of API group config.gatekeeper.sh"},
 	} {
 		if tc.err == nil || tc.err.Error() != tc.want {
@@ -151,7 +152,7 @@ func TestOwnersAreThoseAtTheTop(t *testing.T) {
 	s.Put(owned(object("batch/v1", "Job", "shop", "nightly-1", nil), "batch/v1", "CronJob", "nightly"))
 	c := cluster(t, s)
 	var owners inventory.Owners
-	for _, kind := range []inventory.Kind{inventory.ReplicaSets, inventory.Jobs} {
+	for _, kind := range []podspec.Kind{podspec.ReplicaSets, podspec.Jobs} {
 		if err := c.LearnAll(t.Context(), kind, "", &owners); err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // Owner is what controls an object.
@@ -48,7 +50,7 @@ func (o *Owners) Top(kind string, object metav1.Object) Owner {
 
 // LearnAll learns the owners of all objects of a kind, or of those of one
 // namespace, reading no more of them than their metadata.
-func (c *Cluster) LearnAll(ctx context.Context, kind Kind, namespace string, owners *Owners) error {
+func (c *Cluster) LearnAll(ctx context.Context, kind podspec.Kind, namespace string, owners *Owners) error {
 	gvr := kind.GroupVersionResource
 	err := read(ctx, func(ctx context.Context, options metav1.ListOptions) (page[metav1.PartialObjectMetadata], error) {
 		list, err := c.metadata.Resource(gvr).Namespace(namespace).List(ctx, options)

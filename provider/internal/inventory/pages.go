@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 const (
@@ -80,7 +82,7 @@ func resume(err error) string {
 // Visit reads all objects of a kind, or those of one namespace, and hands them
 // to visit page by page. visit must not keep a page. An error of visit's ends
 // the reading and is returned as it is; others are a [ReadError].
-func (c *Cluster) Visit(ctx context.Context, kind Kind, namespace string, visit func([]unstructured.Unstructured) error) error {
+func (c *Cluster) Visit(ctx context.Context, kind podspec.Kind, namespace string, visit func([]unstructured.Unstructured) error) error {
 	return c.visit(ctx, kind.GroupVersionResource, namespace, func(items []unstructured.Unstructured) error {
 		for i := range items {
 			// Of a list of built-in kinds only the list names them.
@@ -134,7 +136,7 @@ func (c *Cluster) Count(ctx context.Context, gvr schema.GroupVersionResource, na
 }
 
 // Get reads one object.
-func (c *Cluster) Get(ctx context.Context, kind Kind, namespace, name string) (*unstructured.Unstructured, error) {
+func (c *Cluster) Get(ctx context.Context, kind podspec.Kind, namespace, name string) (*unstructured.Unstructured, error) {
 	object, err := c.objects.Resource(kind.GroupVersionResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	return object, readError("get", kind.GroupVersionResource, namespace, err)
 }

@@ -5,7 +5,10 @@
 // one line, and nothing that drives a terminal.
 package printable
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Cut gives at most limit bytes of s, with a ? for every character that is not
 // printable ASCII.
@@ -17,4 +20,12 @@ func Cut(s string, limit int) string {
 		return r
 	}, s)
 	return s[:min(len(s), limit)]
+}
+
+// Count says how many: 1 image, 2 images.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -30,3 +30,12 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range []string{"0 images", "1 image", "2 images"} {
+		if got := printable.Count(n, "image"); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func imagesGrid(images []report.Image, wide bool, limit int) grid {
 	}
 	g.head = append(g.head, "REASON")
 	if limit > 0 && len(images) > limit {
-		g.note = fmt.Sprintf("%s more, none of them worse, are left out.", count(len(images)-limit, "image"))
+		g.note = fmt.Sprintf("%s more, none of them worse, are left out.", printable.Count(len(images)-limit, "image"))
 		images = images[:limit]
 	}
 	for _, i := range images {

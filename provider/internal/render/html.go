@@ -117,9 +117,9 @@ func kinds(r *report.Report) string {
 	case judged+others == 0:
 		return ""
 	case others == 0:
-		return count(judged, "object") + " looked at"
+		return printable.Count(judged, "object") + " looked at"
 	default:
-		return fmt.Sprintf("%s looked at, %d that run no images", count(judged, "object"), others)
+		return fmt.Sprintf("%s looked at, %d that run no images", printable.Count(judged, "object"), others)
 	}
 }
 
@@ -172,7 +172,7 @@ func newReadiness(r *report.Readiness) *readiness {
 		switch {
 		case n.Ready:
 		case len(n.Failing) > 0:
-			one.Class, one.Text = string(verify.ClassRejected), fmt.Sprintf("%d of %s would fail", len(n.Failing), count(n.Workloads, "workload"))
+			one.Class, one.Text = string(verify.ClassRejected), fmt.Sprintf("%d of %s would fail", len(n.Failing), printable.Count(n.Workloads, "workload"))
 		default:
 			one.Class, one.Text = string(verify.ClassUnavailable), "not known"
 		}
@@ -186,7 +186,7 @@ func newReadiness(r *report.Readiness) *readiness {
 	}
 	for _, b := range first(r.Blockers, maxListed) {
 		shown.Blockers = append(shown.Blockers, blocker{
-			Image: printable.Visible(b.Image), Short: visibleImage(b.Image), Code: printable.Visible(b.Code), Workloads: count(b.Workloads, "workload"),
+			Image: printable.Visible(b.Image), Short: visibleImage(b.Image), Code: printable.Visible(b.Code), Workloads: printable.Count(b.Workloads, "workload"),
 		})
 	}
 	shown.MoreNamespaces = more(len(r.Namespaces), maxListed, "namespace")
@@ -243,5 +243,5 @@ func more(n, limit int, noun string) string {
 	if n <= limit {
 		return ""
 	}
-	return "and " + strings.Replace(count(n-limit, noun), " ", " more ", 1)
+	return "and " + strings.Replace(printable.Count(n-limit, noun), " ", " more ", 1)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -76,9 +77,9 @@ func readyCase(n report.NamespaceReady) findings.TestCase {
 	switch {
 	case n.Ready:
 	case len(n.Failing) > 0:
-		c.Failure = &findings.Problem{Type: "NOT_READY", Message: count(len(n.Failing), "workload") + " would be refused", Text: strings.Join(n.Failing, ", ")}
+		c.Failure = &findings.Problem{Type: "NOT_READY", Message: printable.Count(len(n.Failing), "workload") + " would be refused", Text: strings.Join(n.Failing, ", ")}
 	default:
-		c.Error = &findings.Problem{Type: "UNKNOWN", Message: "whether " + count(len(n.Unknown), "workload") + " would be refused is not known", Text: strings.Join(n.Unknown, ", ")}
+		c.Error = &findings.Problem{Type: "UNKNOWN", Message: "whether " + printable.Count(len(n.Unknown), "workload") + " would be refused is not known", Text: strings.Join(n.Unknown, ", ")}
 	}
 	return c
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
@@ -83,7 +84,8 @@ func newResult(r *report.Report, i report.Image, p report.Place) result {
 		"timestamp": map[string]any{"seconds": r.GeneratedAt.Unix(), "nanos": int64(0)},
 	}
 	if p.Name != "" {
-		resource := map[string]any{"apiVersion": apiVersions[p.Kind], "kind": p.Kind, "name": clip(p.Name), "namespace": p.Namespace}
+		kind, _ := podspec.Named(p.Kind) // an owner of another kind is reported without its group
+		resource := map[string]any{"apiVersion": kind.GroupVersion().String(), "kind": p.Kind, "name": clip(p.Name), "namespace": p.Namespace}
 		for field, value := range resource {
 			if value == "" {
 				delete(resource, field)
@@ -149,13 +151,6 @@ func messageOf(i report.Image) string {
 		return "signed by " + cmp.Or(signer(i), "an accepted signer")
 	}
 	return "no constraint asks about this image"
-}
-
-// apiVersions of kinds that own Pods in most clusters. An owner of another kind
-// is reported without.
-var apiVersions = map[string]string{
-	"Pod": "v1", "ReplicationController": "v1", "PodTemplate": "v1", "Deployment": "apps/v1", "ReplicaSet": "apps/v1",
-	"StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "Job": "batch/v1", "CronJob": "batch/v1",
 }
 
 // clip makes text of others safe to look at with kubectl, and short.

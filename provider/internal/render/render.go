@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/findings"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 )
 
@@ -37,8 +38,8 @@ type format struct {
 var formats = []format{
 	{"table", writeTable},
 	{"wide", writeWide},
-	{"json", writeJSON},
-	{"yaml", writeYAML},
+	{"json", func(w io.Writer, r *report.Report, _ Options) error { return findings.JSON(w, r) }},
+	{"yaml", func(w io.Writer, r *report.Report, _ Options) error { return findings.YAML(w, r) }},
 	{"csv", writeCSV},
 	{"markdown", writeMarkdown},
 	{"junit", writeJUnit},

@@ -92,12 +92,8 @@ func newDataRow(i report.Image) dataRow {
 		})
 	}
 	for _, p := range i.Places {
-		where := p.Kind + "/" + p.Name
-		if p.Namespace != "" {
-			where = p.Namespace + "/" + where
-		}
 		place := dataPlace{
-			Where: printable.Visible(where), Container: printable.Visible(p.Container), Pods: p.Pods, Next: string(p.Next),
+			Where: printable.Visible(p.Workload()), Container: printable.Visible(p.Container), Pods: p.Pods, Next: string(p.Next),
 			Owner: allVisible(owners(report.Image{Places: []report.Place{p}})),
 		}
 		if p.List != "" && p.List != "containers" {

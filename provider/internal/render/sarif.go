@@ -14,13 +14,11 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
-const homepage = "https://github.com/endorlabs/endor-gatekeeper-provider"
-
 // writeSARIF has a result for each image in each workload that is not verified
 // and that some constraint asks about.
 func writeSARIF(w io.Writer, r *report.Report, _ Options) error {
 	_, version, _ := strings.Cut(r.Generator, " ")
-	log := findings.Log{Tool: program(r), Version: version, URI: homepage, Notices: errorsOf(r), Complete: r.Complete}
+	log := findings.Log{Tool: program(r), Version: version, Notices: errorsOf(r), Complete: r.Complete}
 	for _, i := range r.Images {
 		if i.Class == verify.ClassVerified || i.Class == report.Unchecked {
 			continue
@@ -42,7 +40,7 @@ func writeSARIF(w io.Writer, r *report.Report, _ Options) error {
 func sarifResult(i report.Image, p report.Place) findings.Result {
 	where := i.Image
 	if p.Name != "" {
-		where = strings.TrimPrefix(p.Namespace+"/"+p.Kind+"/"+p.Name+"/"+p.List+"/"+p.Container, "/")
+		where = p.Workload() + "/" + p.List + "/" + p.Container
 	}
 	return findings.Result{
 		Rule: verdict(i), Level: sarifLevel(i, cmp.Or(p.Next, i.NextRollout)), Text: i.Image + ": " + cmp.Or(i.Reason, verdict(i)),

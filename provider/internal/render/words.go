@@ -37,9 +37,9 @@ func headline(r *report.Report) string {
 	case len(r.Images) == 0:
 		return "No images could be read."
 	case refused == 0 && !r.Complete:
-		return fmt.Sprintf("None of the %s that could be read would be refused at the next rollout.", count(len(r.Images), "image"))
+		return fmt.Sprintf("None of the %s that could be read would be refused at the next rollout.", printable.Count(len(r.Images), "image"))
 	case refused == 0:
-		return fmt.Sprintf("None of %s would be refused at the next rollout.", count(len(r.Images), "image"))
+		return fmt.Sprintf("None of %s would be refused at the next rollout.", printable.Count(len(r.Images), "image"))
 	case len(r.Images) == 1:
 		return least + "1 of 1 image would be refused at its next rollout."
 	case refused == 1:
@@ -105,18 +105,11 @@ func atOrNever(t *time.Time) string {
 	return at(*t)
 }
 
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
-
 func isAre(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " is"
 	}
-	return count(n, noun) + " are"
+	return printable.Count(n, noun) + " are"
 }
 
 // known is a number, or a dash for -1, which stands for nobody counted.
@@ -158,11 +151,7 @@ func namespaces(i report.Image) []string {
 func workloads(i report.Image) []string {
 	var names []string
 	for _, p := range i.Places {
-		name := p.Kind + "/" + p.Name
-		if p.Namespace != "" {
-			name = p.Namespace + "/" + name
-		}
-		names = append(names, name)
+		names = append(names, p.Workload())
 	}
 	return unique(names)
 }
@@ -191,7 +180,7 @@ func constraints(i report.Image) []string {
 func running(i report.Image) []string {
 	var digests []string
 	for _, d := range i.Running {
-		digests = append(digests, d.Digest+" ("+count(d.Pods, "pod")+")")
+		digests = append(digests, d.Digest+" ("+printable.Count(d.Pods, "pod")+")")
 	}
 	return digests
 }

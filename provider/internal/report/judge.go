@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // Decision is what becomes of an object on account of one image.
@@ -109,7 +110,7 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 	base := Row{Namespace: object.GetNamespace(), Kind: object.GetKind(), Object: object.GetName(), Decision: Admitted}
 	var list []Row
 	told := make([]bool, len(violations))
-	for _, image := range ImageUses(object) {
+	for _, image := range podspec.Images(object) {
 		row := base
 		row.List, row.Container, row.Image = image.List, image.Name, image.Reference
 		for i, v := range violations {
@@ -136,11 +137,12 @@ func rows(object *unstructured.Unstructured, violations []engine.Violation) []Ro
 	return list
 }
 
-// IsAbout says whether a violation of the shipped policy is about an image. It compares name and image: details do not say in which list an image
-// stands, and two containers of one name and image share one verdict.
-func IsAbout(v engine.Violation, image ImageUse) bool {
+// IsAbout says whether a violation of the shipped policy is about an image. It
+// compares name and image: details do not say in which list an image stands, and
+// two containers of one name and image share one verdict.
+func IsAbout(v engine.Violation, image podspec.Image) bool {
 	return v.Details["container"] == cut(image.Name, 253) && v.Details["image"] == cut(image.Reference, 512) &&
-		image != (ImageUse{List: image.List})
+		image != (podspec.Image{List: image.List})
 }
 
 // cut is how details of the shipped policy keep long names: so many characters.

@@ -1,6 +1,14 @@
 // SPDX-FileCopyrightText: Copyright Endor Labs, Inc. and the endor-gatekeeper-provider authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package report is the model of what is known of the images of a cluster: what
+// runs them, or would, what Endor Labs and the constraints say of them, and what
+// changed since an earlier report.
+//
+// [Report] is a file format as well: within a version of its [Schema] fields are
+// only added. Package survey makes one of a cluster, package render writes it for
+// people and programs. [Judge] is the decision about one object alone, for whoever
+// has no cluster.
 package report
 
 import (
@@ -160,6 +168,16 @@ type Place struct {
 	Pods      int               `json:"pods"`
 	Owner     map[string]string `json:"owner,omitempty"` // labels that say whose it is
 	Next      Decision          `json:"nextRollout"`
+}
+
+// Workload is the workload by all its names: namespace/Kind/name, or Kind/name
+// of what is in none.
+func (p Place) Workload() string {
+	name := p.Kind + "/" + p.Name
+	if p.Namespace != "" {
+		name = p.Namespace + "/" + name
+	}
+	return name
 }
 
 // RunningDigest is a digest that a node reports of a running container.

@@ -23,37 +23,6 @@ func object(t *testing.T, yaml string) *unstructured.Unstructured {
 	return objects[0].Unstructured
 }
 
-const podSpec = `{
-  initContainers: [{name: i, image: init}],
-  containers: [{name: c, image: main}, {name: empty}],
-  ephemeralContainers: [{name: e, image: debug}],
-  volumes: [{name: data, emptyDir: {}}, {name: v, image: {reference: vol}}],
-}`
-
-func TestImagesOfEveryKind(t *testing.T) {
-	t.Parallel()
-	want := []ImageUse{
-		{"initContainers", "i", "init"}, {"containers", "c", "main"}, {"containers", "empty", ""},
-		{"ephemeralContainers", "e", "debug"}, {"volumes", "v", "vol"},
-	}
-	for kind, path := range podSpecs {
-		yaml := "apiVersion: v1\nkind: " + kind + "\n"
-		for i, key := range path {
-			yaml += strings.Repeat("  ", i) + key + ":\n"
-		}
-		yaml += strings.Repeat("  ", len(path)) + strings.ReplaceAll(podSpec, "\n", "\n"+strings.Repeat("  ", len(path)))
-		if diff := cmp.Diff(want, ImageUses(object(t, yaml))); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", kind, diff)
-		}
-	}
-	if got := ImageUses(object(t, "apiVersion: v1\nkind: ConfigMap\nspec: "+strings.ReplaceAll(podSpec, "\n", "\n  "))); got != nil {
-		t.Errorf("a ConfigMap has images %v", got)
-	}
-	if got := ImageUses(object(t, "apiVersion: v1\nkind: Pod\nspec: {containers: [x, null], volumes: 3}")); len(got) != 0 {
-		t.Errorf("a broken Pod has images %v", got)
-	}
-}
-
 func violation(action, container, image, code string) engine.Violation {
 	return engine.Violation{
 		Constraint:        &unstructured.Unstructured{Object: map[string]any{"kind": "K8sEndorSignedImages", "metadata": map[string]any{"name": "c"}}},

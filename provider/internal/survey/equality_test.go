@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 )
 
@@ -174,7 +175,7 @@ func (d said) judge(o, judged *unstructured.Unstructured, violations []engine.Vi
 			d.Violations[v.Constraint.GetName()]++
 		}
 	}
-	for _, use := range report.ImageUses(judged) {
+	for _, use := range podspec.Images(judged) {
 		d.at(use.Reference)
 		place := fmt.Sprint(o.GetNamespace(), o.GetKind(), o.GetName(), use.List, use.Name)
 		before := d.Next[use.Reference][place]

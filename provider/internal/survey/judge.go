@@ -18,6 +18,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 )
 
@@ -41,7 +42,7 @@ const maxRemembered = 50_000
 
 // judgment is what became of an object.
 type judgment struct {
-	uses     []report.ImageUse
+	uses     []podspec.Image
 	matched  []int // constraints that select it, by index
 	findings []finding
 
@@ -108,7 +109,7 @@ func (j *judge) likenessOf(object *unstructured.Unstructured) likeness {
 // imageFields is the part of a Pod spec that names images, with whatever stands
 // there in place of a list or an entry.
 func imageFields(object *unstructured.Unstructured) any {
-	spec, ok := report.PodSpec(object)
+	spec, ok := podspec.Of(object)
 	if !ok {
 		return nil
 	}
@@ -178,7 +179,7 @@ func (j *judge) judgeAll(ctx context.Context, objects []*unstructured.Unstructur
 // judge judges one object as Gatekeeper's webhook would its creation, and as
 // its audit does where that sees more.
 func (j *judge) judge(ctx context.Context, object *unstructured.Unstructured) *judgment {
-	result := &judgment{uses: report.ImageUses(object), decision: report.Admitted}
+	result := &judgment{uses: podspec.Images(object), decision: report.Admitted}
 	namespace := j.namespaces[object.GetNamespace()]
 	webhook, audit := j.reach(object.GetNamespace())
 	scoped := false
@@ -237,7 +238,7 @@ func (j *judge) onlyAudited(violations []engine.Violation, result *judgment) []f
 	return list
 }
 
-func (j *judge) finding(v engine.Violation, uses []report.ImageUse) finding {
+func (j *judge) finding(v engine.Violation, uses []podspec.Image) finding {
 	f := finding{action: v.EnforcementAction, message: v.Message, use: -1}
 	f.constraint = slices.IndexFunc(j.constraints, func(c *constraint) bool {
 		return c.Kind == v.Constraint.GetKind() && c.Name == v.Constraint.GetName()
@@ -248,7 +249,7 @@ func (j *judge) finding(v engine.Violation, uses []report.ImageUse) finding {
 		// Gatekeeper itself refuses: a match or an evaluation that failed.
 		f.code, f.class = "MISCONFIGURED", "misconfigured"
 	}
-	f.use = slices.IndexFunc(uses, func(use report.ImageUse) bool { return report.IsAbout(v, use) })
+	f.use = slices.IndexFunc(uses, func(use podspec.Image) bool { return report.IsAbout(v, use) })
 	return f
 }
 
@@ -265,7 +266,7 @@ func (j *judge) reach(namespace string) (webhook, audit bool) {
 // futurePod is the Pod that a workload would make, as its controller names and
 // labels it; nil if there is no template that can be read.
 func futurePod(object *unstructured.Unstructured) *unstructured.Unstructured {
-	template, ok := report.PodTemplate(object)
+	template, ok := podspec.Template(object)
 	if !ok {
 		return nil
 	}

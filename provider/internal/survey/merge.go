@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/gatekeeper"
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -118,33 +118,32 @@ func (s *survey) take(ctx context.Context, name report.Source, v gatekeeper.Viol
 
 // usesOf are the images that a violation is about: by its details, else by what
 // the object holds, else by what the message says.
-func (s *survey) usesOf(ctx context.Context, v gatekeeper.Violation, w *witness) []report.ImageUse {
-	told := report.ImageUse{List: "containers", Name: v.Container, Reference: v.Image}
+func (s *survey) usesOf(ctx context.Context, v gatekeeper.Violation, w *witness) []podspec.Image {
+	told := podspec.Image{List: "containers", Name: v.Container, Reference: v.Image}
 	if v.Exact {
-		return []report.ImageUse{told}
+		return []podspec.Image{told}
 	}
-	var uses []report.ImageUse
+	var uses []podspec.Image
 	if w != nil && w.judgment != nil {
 		uses = w.judgment.uses
 	} else if object := s.fetch(ctx, v); object != nil {
-		uses = report.ImageUses(object)
+		uses = podspec.Images(object)
 	}
-	if about := slices.DeleteFunc(slices.Clone(uses), func(use report.ImageUse) bool { return !v.About(use.Name, use.Reference) }); len(about) > 0 {
+	if about := slices.DeleteFunc(slices.Clone(uses), func(use podspec.Image) bool { return !v.About(use.Name, use.Reference) }); len(about) > 0 {
 		return about
 	}
 	if v.Image != "" {
-		return []report.ImageUse{told}
+		return []podspec.Image{told}
 	}
 	return nil
 }
 
 // fetch reads the object of a violation; nil if that cannot be done.
 func (s *survey) fetch(ctx context.Context, v gatekeeper.Violation) *unstructured.Unstructured {
-	i := slices.IndexFunc(inventory.Workloads(), func(k inventory.Kind) bool { return k.Kind == v.Kind && k.Group == v.Group })
-	if i < 0 || ctx.Err() != nil {
+	kind, ok := podspec.Named(v.Kind)
+	if !ok || kind.Group != v.Group || ctx.Err() != nil {
 		return nil
 	}
-	kind := inventory.Workloads()[i]
 	object, err := s.Cluster.Get(ctx, kind, v.Namespace, v.Name)
 	if err != nil {
 		if !s.unreached[kind.Kind] {
@@ -192,5 +191,6 @@ func (s *survey) compareCounts() {
 }
 
 func known(kind string) bool {
-	return slices.ContainsFunc(inventory.Workloads(), func(k inventory.Kind) bool { return k.Kind == kind })
+	_, ok := podspec.Named(kind)
+	return ok
 }

@@ -13,13 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 )
 
 // readObjects judges everything that runs images, kind by kind.
 func (s *survey) readObjects(ctx context.Context) {
-	for _, kind := range inventory.Workloads() {
+	for _, kind := range podspec.Kinds() {
 		if ctx.Err() != nil {
 			s.unreached[kind.Kind] = true
 			continue
@@ -53,8 +53,8 @@ func (s *survey) readObjects(ctx context.Context) {
 // wanted says whether objects of a kind are read. ReplicaSets and Jobs are made
 // by others for the most part and are many; what they run is seen in their
 // owners and their Pods, so they are read only if a constraint selects them.
-func (s *survey) wanted(kind inventory.Kind) bool {
-	return kind != inventory.ReplicaSets && kind != inventory.Jobs && kind.Kind != "PodTemplate" ||
+func (s *survey) wanted(kind podspec.Kind) bool {
+	return kind != podspec.ReplicaSets && kind != podspec.Jobs && kind.Kind != "PodTemplate" ||
 		slices.ContainsFunc(s.constraints, func(c *constraint) bool { return c.evaluated && c.selects(kind.GVK().GroupKind()) })
 }
 
@@ -75,8 +75,8 @@ func (c *constraint) selects(kind schema.GroupKind) bool {
 }
 
 // learn reads only who owns the objects of a kind.
-func (s *survey) learn(ctx context.Context, kind inventory.Kind) {
-	if kind != inventory.ReplicaSets && kind != inventory.Jobs {
+func (s *survey) learn(ctx context.Context, kind podspec.Kind) {
+	if kind != podspec.ReplicaSets && kind != podspec.Jobs {
 		return
 	}
 	if err := s.Cluster.LearnAll(ctx, kind, s.Namespace, &s.owners); err != nil && ctx.Err() == nil {
@@ -85,7 +85,7 @@ func (s *survey) learn(ctx context.Context, kind inventory.Kind) {
 }
 
 // page judges a page of objects and notes what became of them.
-func (s *survey) page(ctx context.Context, kind inventory.Kind, items []unstructured.Unstructured) error {
+func (s *survey) page(ctx context.Context, kind podspec.Kind, items []unstructured.Unstructured) error {
 	var objects []*unstructured.Unstructured
 	future := make([]int, len(items)) // :: object -> its Pod among objects
 	for i := range items {
@@ -94,7 +94,7 @@ func (s *survey) page(ctx context.Context, kind inventory.Kind, items []unstruct
 	for i := range items {
 		future[i] = -1
 		// What is owned makes the Pods that its owner's template says.
-		if kind == inventory.Pods || metav1.GetControllerOfNoCopy(&items[i]) != nil {
+		if kind == podspec.Pods || metav1.GetControllerOfNoCopy(&items[i]) != nil {
 			continue
 		}
 		if pod := futurePod(&items[i]); pod != nil {
@@ -108,7 +108,7 @@ func (s *survey) page(ctx context.Context, kind inventory.Kind, items []unstruct
 	}
 	for i := range items {
 		object, own := &items[i], judgments[i]
-		if kind == inventory.ReplicaSets || kind == inventory.Jobs {
+		if kind == podspec.ReplicaSets || kind == podspec.Jobs {
 			s.owners.Learn(object)
 		}
 		s.record(kind, object, own)
@@ -120,7 +120,7 @@ func (s *survey) page(ctx context.Context, kind inventory.Kind, items []unstruct
 }
 
 // record notes what became of an object of the cluster.
-func (s *survey) record(kind inventory.Kind, object *unstructured.Unstructured, j *judgment) {
+func (s *survey) record(kind podspec.Kind, object *unstructured.Unstructured, j *judgment) {
 	_, audited := s.judge.reach(object.GetNamespace())
 	for _, i := range j.matched {
 		s.constraints[i].Matched++
@@ -143,7 +143,7 @@ func (s *survey) record(kind inventory.Kind, object *unstructured.Unstructured, 
 }
 
 // recordFuture notes what would become of the Pods that a workload makes.
-func (s *survey) recordFuture(kind inventory.Kind, object *unstructured.Unstructured, j *judgment) {
+func (s *survey) recordFuture(kind podspec.Kind, object *unstructured.Unstructured, j *judgment) {
 	s.place(workloadKey{object.GetNamespace(), kind.Kind, object.GetName()}, kind, object, j)
 }
 
@@ -151,7 +151,7 @@ func (s *survey) recordFuture(kind inventory.Kind, object *unstructured.Unstruct
 // nobody knows what images they run.
 func (s *survey) countOthers(ctx context.Context) {
 	known := map[schema.GroupKind]bool{}
-	for _, kind := range inventory.Workloads() {
+	for _, kind := range podspec.Kinds() {
 		known[kind.GVK().GroupKind()] = true
 	}
 	others := map[schema.GroupKind]bool{}

@@ -10,7 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -55,8 +55,8 @@ func (s *survey) image(reference string) *image {
 }
 
 // place notes what became of an object at the images that it has.
-func (s *survey) place(key workloadKey, kind inventory.Kind, object *unstructured.Unstructured, j *judgment) {
-	runs := kind == inventory.Pods && !ended(object)
+func (s *survey) place(key workloadKey, kind podspec.Kind, object *unstructured.Unstructured, j *judgment) {
+	runs := kind == podspec.Pods && !ended(object)
 	w := s.workload(key, object)
 	w.note(s, kind, object, j)
 	if j.failure != nil {
@@ -89,7 +89,7 @@ func (s *survey) place(key workloadKey, kind inventory.Kind, object *unstructure
 			row.hear(said{string(verify.Unavailable), string(verify.ClassUnavailable), "the policy could not be evaluated"})
 		}
 		for _, f := range j.findings {
-			if f.use < 0 || f.use == i || j.uses[f.use] == (report.ImageUse{List: j.uses[f.use].List, Name: use.Name, Reference: use.Reference}) {
+			if f.use < 0 || f.use == i || j.uses[f.use] == (podspec.Image{List: j.uses[f.use].List, Name: use.Name, Reference: use.Reference}) {
 				s.refuse(row, f)
 			}
 		}

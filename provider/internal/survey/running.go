@@ -9,7 +9,7 @@ import (
 	"github.com/distribution/reference"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
 // statusLists is where a Pod's status tells of the containers of each list.
@@ -21,7 +21,7 @@ var statusLists = map[string]string{
 
 // runs notes the digest that a node reports of a running container, if it is
 // another than the one that the Pod names.
-func (row *image) runs(pod *unstructured.Unstructured, use report.ImageUse) {
+func (row *image) runs(pod *unstructured.Unstructured, use podspec.Image) {
 	field, ok := statusLists[use.List]
 	if !ok {
 		return

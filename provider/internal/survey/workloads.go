@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/inventory"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -44,7 +44,7 @@ func (s *survey) workload(key workloadKey, object *unstructured.Unstructured) *w
 		return w
 	}
 	sources := []map[string]string{object.GetLabels()}
-	if template, ok := report.PodTemplate(object); ok {
+	if template, ok := podspec.Template(object); ok {
 		labels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
 		sources = append(sources, labels)
 	}
@@ -65,7 +65,7 @@ func (s *survey) workload(key workloadKey, object *unstructured.Unstructured) *w
 }
 
 // note takes from a judgment what decides whether the workload is ready.
-func (w *workload) note(s *survey, kind inventory.Kind, object *unstructured.Unstructured, j *judgment) {
+func (w *workload) note(s *survey, kind podspec.Kind, object *unstructured.Unstructured, j *judgment) {
 	if !s.Readiness || over(kind, object) {
 		return
 	}
@@ -100,14 +100,14 @@ func (w *workload) note(s *survey, kind inventory.Kind, object *unstructured.Uns
 
 // over says whether an object starts nothing any more: a Pod or Job that ended,
 // or an old revision.
-func over(kind inventory.Kind, object *unstructured.Unstructured) bool {
+func over(kind podspec.Kind, object *unstructured.Unstructured) bool {
 	switch kind {
-	case inventory.Pods:
+	case podspec.Pods:
 		return ended(object)
-	case inventory.ReplicaSets:
+	case podspec.ReplicaSets:
 		replicas, found, _ := unstructured.NestedInt64(object.Object, "spec", "replicas")
 		return found && replicas == 0 && metav1.GetControllerOfNoCopy(object) != nil
-	case inventory.Jobs:
+	case podspec.Jobs:
 		at, _, _ := unstructured.NestedString(object.Object, "status", "completionTime")
 		return at != ""
 	default:
