@@ -86,13 +86,13 @@ func (e Exclusions) Excluded(process Process, namespace string) bool {
 
 var configs = schema.GroupVersionResource{Group: "config.gatekeeper.sh", Version: "v1alpha1", Resource: "configs"}
 
-// ConfigName is the only name of a Config object that Gatekeeper heeds.
-const ConfigName = "config"
+// configName is the only name of a Config object that Gatekeeper heeds.
+const configName = "config"
 
 // Exclusions reads Gatekeeper's Config object in the namespace where it is
 // installed. That there is none is no error.
 func (c *Cluster) Exclusions(ctx context.Context, gatekeeperNamespace string) (Exclusions, error) {
-	u, err := c.objects.Resource(configs).Namespace(gatekeeperNamespace).Get(ctx, ConfigName, metav1.GetOptions{})
+	u, err := c.objects.Resource(configs).Namespace(gatekeeperNamespace).Get(ctx, configName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return Exclusions{}, nil
 	}
@@ -101,7 +101,7 @@ func (c *Cluster) Exclusions(ctx context.Context, gatekeeperNamespace string) (E
 	}
 	var config configv1alpha1.Config
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &config); err != nil {
-		return Exclusions{}, fmt.Errorf("cannot read Gatekeeper's Config %s/%s: %w", gatekeeperNamespace, ConfigName, err)
+		return Exclusions{}, fmt.Errorf("cannot read Gatekeeper's Config %s/%s: %w", gatekeeperNamespace, configName, err)
 	}
 	return Exclusions{entries: config.Spec.Match}, nil
 }

@@ -104,7 +104,7 @@ func TestAnOutageBetweenTwoReportsHidesNoChange(t *testing.T) {
 	first := of(sunday, true, "a", "VERIFIED", "b", "VERIFIED", "c", "VERIFIED")
 	outage := of(monday, false, "a", "UNAVAILABLE", "b", "MISCONFIGURED")
 	last := of(tuesday, true, "a", "REVOKED", "b", "NOT_SIGNED")
-	last.Since(outage.Remember(first))
+	last.Since(outage.remember(first))
 	want := &Changes{
 		Since: monday, NewlyRevoked: []ImageChange{{"a", "VERIFIED", "REVOKED"}}, NewlyRefused: []ImageChange{{"b", "VERIFIED", "NOT_SIGNED"}},
 		Gone: []ImageChange{{"c", "VERIFIED", ""}},
