@@ -69,6 +69,7 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 	}
 	fs := cmd.Flags()
 	o.cluster.Namespace = nil // every namespace is looked at
+	o.cluster.CacheDir = nil  // nothing is cached
 	o.cluster.AddFlags(fs)
 	o.output.bind(cmd, "table", "json", "yaml")
 	fs.BoolVar(&o.strict, "strict", false, "end with status 1 for warnings too")

@@ -24,7 +24,7 @@ func writeSARIF(w io.Writer, r *report.Report, _ Options) error {
 			continue
 		}
 		if id := verdict(i); !slices.ContainsFunc(log.Rules, func(r findings.Rule) bool { return r.ID == id }) {
-			log.Rules = append(log.Rules, findings.Rule{ID: id, Text: meaning(i)})
+			log.Rules = append(log.Rules, findings.Rule{ID: id, Text: findings.Meaning(id)})
 		}
 		places := i.Places
 		if len(places) == 0 {
@@ -58,18 +58,6 @@ func sarifLevel(i report.Image, next report.Decision) findings.SARIFLevel {
 		return findings.LevelNote
 	default:
 		return findings.LevelWarning
-	}
-}
-
-// meaning of a code for whoever reads it away from any image.
-func meaning(i report.Image) string {
-	switch i.Class {
-	case verify.ClassUnavailable:
-		return "Endor Labs could not be asked in time, so whether the image is signed is not known; run the report again"
-	case verify.ClassMisconfigured:
-		return "Endor Labs will not answer until its credentials or settings are mended, so whether the image is signed is not known"
-	default:
-		return cmp.Or(verify.Code(i.Code).Sentence(), "a constraint refuses the image; its message says why")
 	}
 }
 
