@@ -133,8 +133,9 @@ var rows = []row{
 		{"Tokens", "Exchanges of the API key for a token.", "short", "timeseries", []query{
 			{`sum by (result) (increase($token_exchanges_total{$by}[$__rate_interval]))`, "{{result}}"},
 		}},
-		{"Handshakes that fail", "Who is turned away, and why.", "ops", "timeseries", []query{
+		{"Handshakes that fail", "Who is turned away, and why; and connections that were closed because more than 1,000 said nothing.", "ops", "timeseries", []query{
 			{`sum by (reason) (rate($tls_handshake_failures_total{$by}[$__rate_interval]))`, "{{reason}}"},
+			{`sum by (listener) (rate($connections_crowded_out_total{$by}[$__rate_interval]))`, "crowded out of {{listener}}"},
 		}},
 		{"Reloads", "Files of certificates that were read again.", "short", "timeseries", []query{
 			{`sum by (source, result) (increase($certificate_reloads_total{$by}[$__rate_interval]))`, "{{source}} {{result}}"},

@@ -40,6 +40,9 @@ Deployment includes this, so nothing renders before it has passed.
 {{- if and $inline (not (and $auth.apiKey $auth.apiSecret)) }}
 {{- fail "auth: apiKey and apiSecret belong together" }}
 {{- end }}
+{{- if and $auth.apiKeyExpiry (not (regexMatch `^[0-9]{4}-[0-9]{2}-[0-9]{2}$` $auth.apiKeyExpiry)) }}
+{{- fail (printf "auth.apiKeyExpiry: %q is no day; write it as 2027-03-31" $auth.apiKeyExpiry) }}
+{{- end }}
 {{- if and .Values.endorCA.existingConfigMap .Values.endorCA.existingSecret }}
 {{- fail "endorCA: existingConfigMap or existingSecret, not both" }}
 {{- end }}
@@ -127,8 +130,26 @@ Deployment includes this, so nothing renders before it has passed.
 {{- fail (printf "logFormat: it is json or text, not %q" (toString .Values.logFormat)) }}
 {{- end }}
 
+{{- $decisions := include "endor-gatekeeper-provider.decisionLog" . }}
+{{- if not (or (has $decisions (list "stdout" "stderr" "off")) (hasPrefix "/" $decisions)) }}
+{{- fail (printf "decisionLog.output: it is stdout, stderr, off or the path of a file, not %q" $decisions) }}
+{{- end }}
+{{- $sample := .Values.decisionLog.sample }}
+{{- if or (not (regexMatch `^[0-9]*\.?[0-9]+(e-[0-9]+)?$` (toString $sample))) (gt (float64 $sample) 1.0) }}
+{{- fail (printf "decisionLog.sample: it is a share, from 0 to 1, not %v" $sample) }}
+{{- end }}
+
+{{/* Traces */}}
+{{- $tracing := .Values.tracing }}
+{{- if and $tracing.endpoint (not (regexMatch `^https?://[^/]` $tracing.endpoint)) }}
+{{- fail (printf "tracing.endpoint: %q is no address; write it as http://HOST:4318" $tracing.endpoint) }}
+{{- end }}
+{{- if and $tracing.existingSecret (not $tracing.endpoint) }}
+{{- fail "tracing.existingSecret: it holds headers for the collector, so it needs tracing.endpoint" }}
+{{- end }}
+
 {{/* In a NetworkPolicy no list of ports, an empty one, and a port that is null mean every port */}}
-{{- range $to := list "dns" "apiServer" "endor" "redis" }}
+{{- range $to := list "dns" "apiServer" "endor" "redis" "tracing" }}
 {{- $ports := (get $.Values.networkPolicy.egress $to).ports }}
 {{- if or (not $ports) (has nil $ports) }}
 {{- fail (printf "networkPolicy.egress.%s.ports: name at least one port, and no port that is null: either would allow every port" $to) }}

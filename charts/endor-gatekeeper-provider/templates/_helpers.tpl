@@ -76,6 +76,11 @@ SPDX-License-Identifier: Apache-2.0
 {{- if and .Values.constraintMetrics (include "endor-gatekeeper-provider.needsAPI" .) }}true{{ end }}
 {{- end }}
 
+{{/* Where decisions go. YAML reads an off without quotes as false. */}}
+{{- define "endor-gatekeeper-provider.decisionLog" -}}
+{{- eq (toString .Values.decisionLog.output) "false" | ternary "off" (toString .Values.decisionLog.output) }}
+{{- end }}
+
 {{- define "endor-gatekeeper-provider.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -19,12 +19,13 @@ violation contains messages.object_refused(_kind, verdict, parameters.context) i
 	_counts(verdict)
 }
 
-violation contains messages.image_refused(checked.image, checked.ref.digest, verdict, parameters.context) if {
+violation contains messages.image_refused(image, ref.digest, verdict, parameters.context) if {
 	workload.judged
 	not _spoiled
-	some checked in _checked
-	verdict := _verdict(checked.image.image, checked.ref)
-	verdict.code != "VERIFIED"
+	some image in _images
+	not image.image in _proven
+	ref := object.get(_references, image.image, _unread)
+	verdict := _verdict(image.image, ref)
 	_counts(verdict)
 }
 
@@ -60,44 +61,44 @@ _settled if {
 	workload.same
 }
 
-_images := set() if {
+_present := set() if {
 	_settled
 } else := workload.images if {
 	parameters.recheck
 } else := workload.changed
 
-# _references has each distinct image string that can be read.
-_references := {text: ref |
-	some text in {image.image | some image in _images}
-	ref := reference.parse(text)
+_images := _present - _exempt_containers
+
+# Looked at first, since few constraints have any.
+_exempt_containers := {image |
+	count(parameters.exempt_containers) > 0
+	some image in _present
+	patterns := parameters.exempt_containers[image.name]
+	image.kind != "imageVolume"
+	image.image in reference.exempt(patterns, reference.parse({image.image}))
 }
+
+_texts := {image.image | some image in _images}
+
+# _references has each distinct image string that can be read.
+_references := reference.parse(_texts)
 
 # What stands for the reference of an image that cannot be read.
 _unread := {"digest": ""}
 
-_checked := {{"image": image, "ref": ref} |
-	some image in _images
-	ref := object.get(_references, image.image, _unread)
-	not _exempt(image, ref)
-	not _out_of_scope(ref)
-}
+# _proven are the image strings that may run. It is put together of sets: with a
+# question for each image in turn, a review of 256 allocates half as much again.
+# Why an image is refused is asked only if it is.
+_proven := (_exempt | _out_of_scope) | _judged.verified
 
-# What cannot be read is neither exempt nor out of scope, being none of these.
-_refs := {ref | some ref in _references}
+# What cannot be read is neither exempt nor out of scope, being no reference.
+default _exempt := set()
 
-_exempt_refs := reference.exempt(parameters.exempt_images, _refs)
+_exempt := reference.exempt(parameters.exempt_images, _references)
 
-_refs_out_of_scope := _refs - reference.in_scope(parameters.scope, _refs)
+default _out_of_scope := set()
 
-_exempt(_, ref) if ref in _exempt_refs
-
-_exempt(image, ref) if {
-	image.kind != "imageVolume"
-	ref in _refs
-	ref in reference.exempt(parameters.exempt_containers[image.name], {ref})
-}
-
-_out_of_scope(ref) if ref in _refs_out_of_scope
+_out_of_scope := object.keys(_references) - reference.in_scope(parameters.scope, _references)
 
 _verdict(text, ref) := {"code": "BAD_REFERENCE"} if {
 	ref == _unread
@@ -106,17 +107,21 @@ _verdict(text, ref) := {"code": "BAD_REFERENCE"} if {
 } else := {"code": "NO_DIGEST"} if {
 	ref.digest == ""
 } else := verdict if {
-	verdict := answers.judge(_answers[_keys[text]], ref.digest, parameters.demands)
+	verdict := _judged.refused[text]
 } else := {"code": "UNRECOGNIZED_RESULT"}
 
-# _keys has the question about each image string that is worth one.
-_keys := {text: parameters.key(text) |
-	some checked in _checked
-	checked.ref.digest != ""
-	checked.ref.lower
-	text := checked.image.image
+# _questions has the question about each image string that is worth one.
+_questions := {text: {"key": parameters.key(text), "digest": ref.digest} |
+	some text in ((_texts - _exempt) - _out_of_scope)
+	ref := _references[text]
+	ref.digest != ""
+	ref.lower
 }
+
+default _judged := {"verified": set(), "refused": {}}
+
+_judged := answers.judge(_answers, _questions, parameters.demands)
 
 # An array, sorted and without repeats, so that constraints with the same
 # signers ask for the same keys and share one call.
-_answers := answers.ask(parameters.provider, sort({key | some key in _keys}))
+_answers := answers.ask(parameters.provider, sort({question.key | some question in _questions}))

@@ -9,44 +9,87 @@
 # because the author of a Pod might be able to bring it about.
 package lib.answers
 
-# ask gives what was answered about each key: the values, the errors, and why
-# there is neither. All answers are taken apart here and handed to no function:
-# OPA compares the arguments of a call with those of earlier ones, and comparing
-# all answers for each image would make the work grow with the square.
-ask(provider, keys) := {key: answer |
-	some key in keys
-	answer := {
-		"errors": object.keys(object.get(errors, key, {})),
-		"values": object.keys(object.get(values, key, {})),
-		"undecided": why,
-	}
+# ask gives what was answered: by key the errors and the values, and what is said
+# of the request as a whole.
+ask(provider, keys) := {
+	"errors": _by_key(object.get(response, "errors", [])),
+	"values": _by_key(object.get(response, "responses", [])),
+	"system_error": object.get(response, "system_error", ""),
 } if {
-	response := _response(provider, keys)
-	errors := _by_key(object.get(response, "errors", []))
-	values := _by_key(object.get(response, "responses", []))
-	why := undecided(object.get(response, "system_error", ""))
-}
-
-# The keys are an array: of a set, or of a string that is not ASCII, Gatekeeper
-# makes no request at all and the call is undefined.
-_response(provider, keys) := response if {
 	count(keys) > 0
+
+	# The keys are an array: of a set, or of a string that is not ASCII, Gatekeeper
+	# makes no request at all and the call is undefined.
 	response := external_data({"provider": provider, "keys": keys})
-	is_object(response)
-} else := {}
+} else := {"errors": {}, "values": {}, "system_error": ""}
 
 # _by_key collects the distinct values of each key. The values are made keys
 # because union_n merges objects, and two half answers must not become a whole one.
 _by_key(pairs) := object.union_n([{key: {value: true}} | some [key, value] in pairs])
 
-# judge says what an answer means for the image with this digest, as {"code"}
-# and, where somebody explained it, "sentence". Demands are whether stale answers
-# will do, and how old a signature may be (0 for any age).
-judge(answer, digest, demands) := _refusal(min(answer.errors)) if {
-	count(answer.errors) > 0
-} else := _appraisal(answer.values, digest, demands) if {
-	count(answer.values) > 0
-} else := answer.undecided
+# judge says what the answers mean for questions, which are {text: {"key",
+# "digest"}}: which texts are verified, and why each of the others is not, as
+# {"code"} and, where somebody explained it, "sentence". Demands are whether stale
+# answers will do, and how old a signature may be (0 for any age).
+#
+# All questions are judged at once, by what is left of them after each demand, and
+# reasons are sought for the others only. A function for one image would be called
+# with all answers: OPA compares the arguments of a call with those of earlier
+# ones, and the work would grow with the square.
+judge(answers, questions, demands) := {"verified": verified, "refused": refused} if {
+	vouched := _vouched(answers, questions)
+	recent := _recent(vouched, demands)
+	young := _young(recent, demands)
+	verified := object.keys(young)
+	refused := {text: _why(said, answers.system_error) |
+		some text in (object.keys(questions) - verified)
+		key := questions[text].key
+		said := {
+			"errors": object.keys(object.get(answers.errors, key, {})),
+			"values": object.keys(object.get(answers.values, key, {})),
+			"vouched": object.get(vouched, text, null),
+			"recent": object.get(recent, text, null),
+		}
+	}
+}
+
+# _vouched has the values that say so about the digest, by text. Two different
+# values for one key contradict each other, and an error contradicts any.
+_vouched(answers, questions) := {text: value |
+	some text, question in questions
+	not answers.errors[question.key]
+	values := answers.values[question.key]
+	count(values) == 1
+	some value, _ in values
+	value.verified == true
+	value.code == "VERIFIED"
+	value.digest == question.digest
+}
+
+_recent(vouched, demands) := vouched if {
+	demands.accept_stale
+} else := {text: value | some text, value in vouched; value.stale == false}
+
+_young(recent, demands) := recent if {
+	demands.max_age_ns == 0
+} else := {text: value |
+	some text, value in recent
+	age := time.now_ns() - time.parse_rfc3339_ns(value.signed_at)
+	age < demands.max_age_ns
+
+	# Clocks differ by minutes; a signature from tomorrow is a forged or broken time.
+	age >= (-5 * 60) * 1000000000
+}
+
+_why(said, system_error) := _refusal(min(said.errors)) if {
+	count(said.errors) > 0
+} else := {"code": "TOO_OLD"} if {
+	said.recent != null
+} else := {"code": "UNAVAILABLE", "sentence": "the last answer is stale and this constraint accepts none"} if {
+	said.vouched.stale == true
+} else := {"code": "UNRECOGNIZED_RESULT"} if {
+	count(said.values) > 0
+} else := undecided(system_error)
 
 # Codes that the provider gives to a single image. An outage is never among
 # them: Gatekeeper would keep it for minutes.
@@ -74,46 +117,6 @@ _coded(text, codes) := {"code": code, "sentence": substring(text, count(code) + 
 	code := substring(text, 0, indexof(text, ": "))
 	code in codes
 } else := {"code": "UNRECOGNIZED_RESULT"}
-
-_appraisal(values, digest, demands) := {"code": "VERIFIED"} if {
-	_vouched(values, digest)
-	_recent(values, demands)
-	_young(values, demands)
-} else := {"code": "TOO_OLD"} if {
-	_vouched(values, digest)
-	_recent(values, demands)
-} else := {"code": "UNAVAILABLE", "sentence": "the last answer is stale and this constraint accepts none"} if {
-	_vouched(values, digest)
-	some value in values
-	value.stale == true
-} else := {"code": "UNRECOGNIZED_RESULT"}
-
-# Two different values for one key contradict each other.
-_vouched(values, digest) if {
-	count(values) == 1
-	some value in values
-	value.verified == true
-	value.code == "VERIFIED"
-	value.digest == digest
-}
-
-_recent(_, demands) if demands.accept_stale
-
-_recent(values, _) if {
-	some value in values
-	value.stale == false
-}
-
-_young(_, demands) if demands.max_age_ns == 0
-
-_young(values, demands) if {
-	some value in values
-	age := time.now_ns() - time.parse_rfc3339_ns(value.signed_at)
-	age < demands.max_age_ns
-
-	# Clocks differ by minutes; a signature from tomorrow is a forged or broken time.
-	age >= (-5 * 60) * 1000000000
-}
 
 # undecided says why there was no answer. Gatekeeper's own errors hold the
 # Provider's URL and Go's words, so they are told in words of ours.

@@ -19,23 +19,27 @@ _response(responses, errors, system_error) := {
 	"system_error": system_error,
 }
 
-_judge(response, demands) := verdict if {
-	verdict := answers.judge(answers.ask("p", ["k"]).k, _digest, demands) with external_data as response
+_judge(response, demands) := _verdict(judged) if {
+	judged := answers.judge(answers.ask("p", ["k"]), _questions, demands) with external_data as response
 }
+
+_questions := {"image": {"key": "k", "digest": _digest}}
+
+# An image is verified or refused, and never both.
+_verdict(judged) := {"code": "VERIFIED"} if judged == {"verified": {"image"}, "refused": {}}
+
+_verdict(judged) := judged.refused.image if judged.verified == set()
 
 test_asks_with_provider_and_keys if {
 	got := answers.ask("p", ["a", "b"]) with external_data as _echo
-	got == {
-		"a": {"values": {"p"}, "errors": set(), "undecided": {"code": "UNRECOGNIZED_RESULT"}},
-		"b": {"values": {"p"}, "errors": set(), "undecided": {"code": "UNRECOGNIZED_RESULT"}},
-	}
+	got == {"values": {"a": {"p": true}, "b": {"p": true}}, "errors": {}, "system_error": ""}
 }
 
 _echo(request) := _response([[key, request.provider] | some key in request.keys], [], "")
 
 test_asks_nothing_without_keys if {
-	got := answers.ask("p", []) with external_data as _echo
-	got == {}
+	got := answers.ask("p", []) with external_data as _response([["k", _good]], [], "UNAVAILABLE: no")
+	got == {"values": {}, "errors": {}, "system_error": ""}
 }
 
 test_verified if _judge(_response([["k", _good]], [], ""), _demands).code == "VERIFIED"
@@ -90,8 +94,8 @@ test_no_response_but_one_verifies[note] if {
 }
 
 test_undefined_call_verifies_nothing if {
-	got := answers.judge(answers.ask("p", ["k"]).k, _digest, _demands) with external_data as _never
-	got == {"code": "UNRECOGNIZED_RESULT"}
+	got := answers.judge(answers.ask("p", ["k"]), _questions, _demands) with external_data as _never
+	_verdict(got) == {"code": "UNRECOGNIZED_RESULT"}
 }
 
 _never(request) := 1 if request.provider == "another"

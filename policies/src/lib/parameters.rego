@@ -173,8 +173,9 @@ problems contains "exemptImages is not a list" if {
 
 problems contains concat(" ", [name, "has something that is no pattern"]) if {
 	some name in ["images", "exemptImages"]
+	read := reference.patterns(_given[name])
 	some text in _given[name]
-	not reference.pattern(text)
+	not read[text]
 }
 
 problems contains "exemptContainers is not a list" if {
@@ -224,5 +225,5 @@ _narrow(signer) if count(object.keys(signer) - {"certificateOidcIssuer"}) > 0
 _exempts(container) if {
 	object.keys(container) == {"name", "image"}
 	_like(container.name, `.`)
-	reference.pattern(container.image)
+	reference.patterns({container.image})[container.image]
 }

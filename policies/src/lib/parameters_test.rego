@@ -135,9 +135,9 @@ test_containers_exempt_under_one_name_add_up if {
 		{"name": "vault-agent", "image": "hashicorp/vault:*"},
 	]
 	prepared := parameters.exempt_containers with input.parameters as _with({"exemptContainers": given})
-	istio := {reference.parse("istio/proxyv2:1.27"), reference.parse("gcr.io/istio-release/proxyv2:1.27")}
-	vault := {reference.parse("hashicorp/vault:1.20")}
-	reference.exempt(prepared["istio-proxy"], istio | vault) == istio
+	istio := {"istio/proxyv2:1.27", "gcr.io/istio-release/proxyv2:1.27"}
+	vault := {"hashicorp/vault:1.20"}
+	reference.exempt(prepared["istio-proxy"], reference.parse(istio | vault)) == istio
 	not prepared.vault
 }
 

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -48,8 +49,25 @@ func withEverything(t *testing.T, w *world) {
 		cfg.Args = []string{
 			"--redis-url-file=" + filepath.Join(dir, "url"), "--redis-hmac-key-file=" + filepath.Join(dir, "key"),
 			"--endor-api-key-expiry=2027-03-31", "--reload-interval=10ms", "--response-budget=300ms", "--upstream-timeout=600ms",
+			"--count-constraints-of=endor-gatekeeper-provider", "--kubeconfig=" + clusterWithoutConstraints(t),
 		}
 	})
+}
+
+// clusterWithoutConstraints is a kubeconfig of an API server that knows none.
+func clusterWithoutConstraints(t *testing.T) string {
+	t.Helper()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"apiVersion":"constraints.gatekeeper.sh/v1beta1","kind":"K8sEndorSignedImagesList","items":[]}`))
+	}))
+	t.Cleanup(api.Close)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":%q}}],"contexts":[{"name":"c","context":{"cluster":"c"}}],"current-context":"c"}`, api.URL)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // families are the program's own metrics, by name.
@@ -90,8 +108,11 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	withEverything(t, w)
-	// Those of certificate files begin with the first look at them.
-	await(t, func() bool { return w.families(t)[metricPrefix+"certificate_reloads_total"] != nil })
+	// Those of certificate files, and of constraints, begin with the first look at them.
+	await(t, func() bool {
+		have := w.families(t)
+		return have[metricPrefix+"certificate_reloads_total"] != nil && have[metricPrefix+"constraints"] != nil
+	})
 	before := w.families(t)
 	file := filepath.Join("..", "..", "..", "docs", "metrics.md")
 	page := metricsPage(before)
@@ -236,9 +257,11 @@ name begins with ` + "`" + metricPrefix + "`" + `, which is left out below.
 Labels hold the values that are listed and no others, never a name of an image, a namespace or a host. Every series is there from
 the start, counters at zero, so that an alert sees the first of anything. A time that is not known is NaN, with which no
 comparison is true. Some are there only with what they are about: those of ` + "`shared_cache_`" + ` with ` + "`--redis-url-file`" + `,
-` + "`certificate_reloads_total`" + ` with certificates in files, ` + "`decision_log_lines_total`" + ` unless ` + "`--decision-log=off`" + `.
+` + "`certificate_reloads_total`" + ` with certificates in files, ` + "`decision_log_lines_total`" + ` unless ` + "`--decision-log=off`" + `, and
+those of ` + "`constraints`" + ` with ` + "`--count-constraints-of`" + `, which the chart sets.
 
-What to be warned of, in expressions without the prefix:
+What to be warned of, in expressions without the prefix; the chart has them all as alerts (` + "`prometheusRule.enabled`" + `), each with a
+[runbook](runbooks/README.md), and a Grafana dashboard (` + "`dashboard.enabled`" + `):
 
 | what | expression |
 |---|---|
@@ -249,6 +272,7 @@ What to be warned of, in expressions without the prefix:
 | Endor Labs does not answer in time | ` + "`degraded == 1`" + ` for some minutes |
 | whoever reaches the port is answered | ` + "`insecure_no_client_auth == 1`" + ` |
 | Gatekeeper is turned away | ` + "`rate(tls_handshake_failures_total{reason!~\"disconnected\\|timeout\\|not_tls\"}[5m]) > 0`" + ` |
+| images are admitted unchecked, for an emergency | ` + "`constraints_in_break_glass > 0`" + ` |
 | decisions are missing in the log | ` + "`rate(decision_log_lines_total{result!=\"written\"}[5m]) > 0`" + ` |
 
 | name | type | labels | meaning |

@@ -29,10 +29,10 @@ type reading struct {
 }
 
 const readingQuery = `{
-	"ref": [r | r := data.lib.reference.parse(input.image)],
-	"patterns": [p | some p in input.patterns; data.lib.reference.pattern(p)],
-	"exempt": [true | some _ in data.lib.reference.exempt(data.lib.reference.exemptions(input.patterns), {data.lib.reference.parse(input.image)})],
-	"inScope": [true | some _ in data.lib.reference.in_scope(data.lib.reference.scope(input.patterns), {data.lib.reference.parse(input.image)})],
+	"ref": [r | r := data.lib.reference.parse({input.image})[input.image]],
+	"patterns": [p | some p in input.patterns; data.lib.reference.patterns(input.patterns)[p]],
+	"exempt": [true | some _ in data.lib.reference.exempt(data.lib.reference.exemptions(input.patterns), data.lib.reference.parse({input.image}))],
+	"inScope": [true | some _ in data.lib.reference.in_scope(data.lib.reference.scope(input.patterns), data.lib.reference.parse({input.image}))],
 }`
 
 // kubelet is an image as the kubelet and container runtimes read it, in one

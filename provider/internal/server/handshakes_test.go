@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,18 +108,13 @@ func TestWhyAHandshakeFailed(t *testing.T) {
 // failures are the reasons that were counted.
 func failures(t *testing.T, reg *prometheus.Registry) string {
 	t.Helper()
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var reasons []string
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == "tls_handshake_failures_total" && m.GetCounter().GetValue() > 0 {
-				reasons = append(reasons, m.GetLabel()[0].GetValue())
-			}
+	for reason, n := range counters(t, reg, "tls_handshake_failures_total") {
+		if n > 0 {
+			reasons = append(reasons, reason)
 		}
 	}
+	slices.Sort(reasons)
 	return strings.Join(reasons, " ")
 }
 

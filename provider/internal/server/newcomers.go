@@ -9,6 +9,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // MaxNewcomers bounds the connections of a listener that have not sent a
@@ -24,9 +27,26 @@ type newcomers struct {
 	mu     sync.Mutex // protects what follows
 	queue  list.List  // of net.Conn, the oldest first
 	places map[net.Conn]*list.Element
+
+	crowdedOut prometheus.Counter // those that were the oldest of too many
 }
 
-func newNewcomers() *newcomers { return &newcomers{places: map[net.Conn]*list.Element{}} }
+// The listeners, as a label.
+const (
+	listenerHTTPS = "https"
+	listenerOps   = "ops"
+)
+
+func newCrowdedOut(reg prometheus.Registerer) *prometheus.CounterVec {
+	return promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "connections_crowded_out_total",
+		Help: "Connections that were closed before their first request because too many had sent none, by listener (https for Gatekeeper, ops for probes and metrics).",
+	}, []string{"listener"})
+}
+
+func newNewcomers(crowdedOut prometheus.Counter) *newcomers {
+	return &newcomers{places: map[net.Conn]*list.Element{}, crowdedOut: crowdedOut}
+}
 
 // connState is an [http.Server]'s ConnState.
 func (n *newcomers) connState(c net.Conn, state http.ConnState) {
@@ -35,6 +55,7 @@ func (n *newcomers) connState(c net.Conn, state http.ConnState) {
 		return
 	}
 	if oldest := n.add(c); oldest != nil {
+		n.crowdedOut.Inc()
 		cut(oldest)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,13 +32,14 @@ func TestOfThoseWhoSayNothingTheOldestAreSentAway(t *testing.T) {
 	defer borrowed.Close()
 	var log lines
 	main, ops := listen(t), listen(t)
+	reg := prometheus.NewRegistry()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
 		done <- server.Run(ctx, server.Config{
 			Listener: tls.NewListener(main, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: borrowed.TLS.Certificates}),
 			Handler:  http.HandlerFunc(ok), OpsListener: ops, Readiness: &server.Readiness{},
-			Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Gatherer: reg, Log: slog.New(slog.NewTextHandler(&log, nil)), Registerer: reg,
 		})
 	}()
 	defer func() {
@@ -66,6 +68,9 @@ func TestOfThoseWhoSayNothingTheOldestAreSentAway(t *testing.T) {
 			t.Errorf("%s: the youngest connection was closed: %v", what, err)
 		}
 	}
+	if got, want := counters(t, reg, "connections_crowded_out_total"), map[string]float64{"https": surplus, "ops": surplus}; !maps.Equal(got, want) {
+		t.Errorf("counted as closed: %v, want %v", got, want)
+	}
 	for _, url := range []string{"https://" + main.Addr().String() + "/validate", "http://" + ops.Addr().String() + "/healthz"} {
 		resp, err := client.Get(url)
 		if err != nil {
@@ -76,12 +81,31 @@ func TestOfThoseWhoSayNothingTheOldestAreSentAway(t *testing.T) {
 			t.Errorf("%s: %s (%v)", url, resp.Status, err)
 		}
 	}
-	for log.count("TLS handshake error") == 0 {
+	// The log leaves most of them out; what is counted does not.
+	for counters(t, reg, "tls_handshake_failures_total")["disconnected"] < surplus {
 		time.Sleep(time.Millisecond)
 	}
 	if got := log.count("TLS handshake error"); got > surplus/2 {
 		t.Errorf("%d lines of the log tell of %d handshakes that failed, want ten and one a second", got, surplus)
 	}
+}
+
+// counters are the values of a metric by its one label.
+func counters(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				values[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	return values
 }
 
 // A request is what a connection has to show, however long it takes.

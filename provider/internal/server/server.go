@@ -74,11 +74,14 @@ type Config struct {
 // listeners. If one of them fails it ends the other and returns the error.
 func Run(ctx context.Context, cfg Config) error {
 	var draining atomic.Bool
-	main := newServer(cfg.Log, recycle{next: validateOnly(cfg.Handler), leave: draining.Load})
+	crowdedOut := newCrowdedOut(cfg.Registerer)
+	main := newServer(recycle{next: validateOnly(cfg.Handler), leave: draining.Load}, crowdedOut.WithLabelValues(listenerHTTPS))
 	main.ConnContext = withAge
-	main.ErrorLog = slog.NewLogLogger(newHandshakes(cfg.Log.Handler(), cfg.Registerer), slog.LevelWarn)
+	// Counted before some are left out.
+	main.ErrorLog = slog.NewLogLogger(newHandshakes(newSparing(cfg.Log.Handler()), cfg.Registerer), slog.LevelWarn)
 	cfg.Readiness.register(cfg.Registerer)
-	ops := newServer(cfg.Log, opsHandler(cfg.Readiness, cfg.Gatherer))
+	ops := newServer(opsHandler(cfg.Readiness, cfg.Gatherer), crowdedOut.WithLabelValues(listenerOps))
+	ops.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
 	// Nobody is known there, so nobody may stay.
 	ops.SetKeepAlivesEnabled(false)
 
@@ -114,7 +117,7 @@ func opsHandler(ready *Readiness, metrics prometheus.Gatherer) http.Handler {
 	return mux
 }
 
-func newServer(log *slog.Logger, h http.Handler) *http.Server {
+func newServer(h http.Handler, crowdedOut prometheus.Counter) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -122,8 +125,7 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         newNewcomers().connState,
-		ErrorLog:          slog.NewLogLogger(newSparing(log.Handler()), slog.LevelWarn),
+		ConnState:         newNewcomers(crowdedOut).connState,
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Where spans go and for how long that is tried, if nobody says.
@@ -106,7 +108,10 @@ func headers(list string) (http.Header, error) {
 		}
 		name, value, ok := strings.Cut(pair, "=")
 		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if name = strings.TrimSpace(name); !ok || name == "" || err != nil || strings.ContainsAny(name+value, "\r\n\x00") {
+		name = strings.TrimSpace(name)
+		// net/http would look at both no sooner than with the first batch, and repeat
+		// a name that is none.
+		if !ok || err != nil || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, errors.New("OTEL_EXPORTER_OTLP_HEADERS cannot be read; write it as NAME=VALUE,NAME=VALUE")
 		}
 		h.Set(name, value)

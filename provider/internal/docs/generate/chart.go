@@ -42,6 +42,8 @@ var indirect = map[string][]string{
 	"endor-api-secret-file":    {"auth.existingSecret", "auth.apiSecretFile"},
 	"allowed-endor-namespaces": {"allowedEndorNamespaces"},
 	"certificate-oidc-issuer":  {"certificateOidcIssuer"},
+	"decision-log":             {"decisionLog.output"},
+	"endor-api-key-expiry":     {"auth.apiKeyExpiry"},
 	"endor-ca-file":            {"endorCA.existingConfigMap", "endorCA.existingSecret"},
 	"insecure-no-client-auth":  {"tls.insecureNoClientAuth"},
 	"listen-address":           {},
