@@ -71,7 +71,7 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 	o.cluster.Namespace = nil // every namespace is looked at
 	o.cluster.CacheDir = nil  // nothing is cached
 	o.cluster.AddFlags(fs)
-	o.output.bind(cmd, "table", "json", "yaml")
+	o.bind(cmd, "table", "json", "yaml")
 	fs.BoolVar(&o.strict, "strict", false, "end with status 1 for warnings too")
 	fs.BoolVar(&o.look.NoProbe, "no-probe", false, "do not try, as a dry run, whether an unsigned image is refused")
 	fs.StringVar(&o.look.GatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` of Gatekeeper")
@@ -85,7 +85,7 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 }
 
 func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
-	if err := o.output.check(); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	cfg, err := o.cluster.ToRESTConfig()

@@ -130,7 +130,7 @@ func reportCommand() *cobra.Command {
 
 // validate says all that is wrong with the flags before anything is read.
 func (o *reportOptions) validate() error {
-	errs := []error{o.output.check()}
+	errs := []error{o.check()}
 	if o.watch && o.format != "table" && o.format != "json" {
 		errs = append(errs, fmt.Errorf("--output is %q; with --watch-revocations it is table or json", o.format))
 	}

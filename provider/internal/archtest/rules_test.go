@@ -80,6 +80,7 @@ var layers = []rule{
 	only("demo", "testbed"),
 	only("soak", "endor/endortest", "testbed", "wholefile"),
 	alone("kubetest"),
+	alone("logtest"),
 	only("inventory/inventorytest", "kubetest"),
 	only("doctor/doctortest", "certs", "engine", "kubetest", "manifest"),
 	only("localcluster", "certs", "testbed", "wholefile"),
