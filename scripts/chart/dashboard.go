@@ -119,7 +119,7 @@ var rows = []row{
 		{"Latency of the shared cache", "It is given 20 ms.", "s", "timeseries", []query{
 			{`histogram_quantile(0.99, sum by (le) (rate($shared_cache_request_duration_seconds_bucket{$by}[$__rate_interval])))`, "p99"},
 		}},
-		{"Not believed", "Entries of the Redis that are not ours. Anything but 0 is worth a look.", "short", "timeseries", []query{
+		{"Not believed", "Entries of the Redis that are not ours. Anything but a few that are just expired is worth a look.", "short", "timeseries", []query{
 			{`sum by (reason) (increase($shared_cache_rejected_total{$by}[$__rate_interval]))`, "{{reason}}"},
 		}},
 	}},

@@ -26,7 +26,7 @@ const (
 )
 
 // settings are those of the exporter. What concerns sampling, batches, limits and
-// the resource is read by the SDK itself.
+// the resource is read by the SDK itself, and the sampler looked at before.
 type settings struct {
 	endpoint string // the whole address
 	headers  http.Header
@@ -76,7 +76,24 @@ func read(getenv func(string) string) (s settings, on bool, err error) {
 	if s.tls, err = certificates(of("CERTIFICATE"), of("CLIENT_CERTIFICATE"), of("CLIENT_KEY")); err != nil {
 		errs = append(errs, err)
 	}
-	return s, true, errors.Join(errs...)
+	return s, true, errors.Join(append(errs, sampler(getenv))...)
+}
+
+// sampler says what is wrong with it. The SDK would only log that, and trace
+// everything.
+func sampler(getenv func(string) string) error {
+	switch s := strings.ToLower(strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER"))); s {
+	case "", "always_on", "always_off", "parentbased_always_on", "parentbased_always_off":
+		return nil
+	case "traceidratio", "parentbased_traceidratio":
+		arg := strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER_ARG"))
+		if share, err := strconv.ParseFloat(arg, 64); arg != "" && (err != nil || !(share >= 0 && share <= 1)) {
+			return fmt.Errorf("OTEL_TRACES_SAMPLER_ARG is %q; it is a share, from 0 to 1", arg)
+		}
+		return nil
+	default:
+		return fmt.Errorf("OTEL_TRACES_SAMPLER is %q; it is always_on, always_off, traceidratio, or one of these after parentbased_", s)
+	}
 }
 
 // endpoint is that of traces as it is, or that of all signals with the path of

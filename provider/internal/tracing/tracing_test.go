@@ -87,6 +87,7 @@ func TestEveryVariableThatIsWrongIsNamedAndNoneIsRepeatedThatIsSecret(t *testing
 		{"OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2%7F"},
 		// What is written as a header is all name, up to the padding of its base64.
 		{"OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Basic hunter2=="},
+		{"OTEL_TRACES_SAMPLER", "sometimes"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s"},
 		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent"},
@@ -98,6 +99,15 @@ func TestEveryVariableThatIsWrongIsNamedAndNoneIsRepeatedThatIsSecret(t *testing
 		name := strings.Replace(tc.name, "_TRACES_PROTOCOL", "_PROTOCOL", 1)
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s=%s: %v", tc.name, tc.value, err)
+		}
+	}
+	// The SDK would trace everything instead.
+	for _, share := range []string{"ten", "10", "-1", "NaN"} {
+		_, err := newTracing(t, map[string]string{
+			"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": share,
+		}, asItIs)
+		if err == nil || !strings.Contains(err.Error(), "OTEL_TRACES_SAMPLER_ARG") {
+			t.Errorf("a share of %s: %v", share, err)
 		}
 	}
 	_, err := newTracing(t, map[string]string{
