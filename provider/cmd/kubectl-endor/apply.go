@@ -23,8 +23,9 @@ import (
 var policyReports = schema.GroupVersionResource{Group: "wgpolicyk8s.io", Version: "v1alpha2", Resource: "policyreports"}
 
 // applyPolicyReports writes the PolicyReports of a report into the cluster, by
-// server-side apply; namespace is the only one that was looked at, if any. Those of a report that is not complete are not written:
-// they would replace what is known of the images that it lacks.
+// server-side apply; namespace is the only one that was looked at, if any. Those
+// of a report that is not complete are not written: they would replace what is
+// known of the images that it lacks.
 func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *report.Report, namespace string, stderr io.Writer) error {
 	if !r.Complete {
 		return errors.New("--apply: no PolicyReport is written, since the report is not complete")
@@ -37,7 +38,7 @@ func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *repo
 		case apierrors.IsNotFound(err):
 			return fmt.Errorf("--apply: the cluster does not know PolicyReports of %s, or has no namespace %s any more; install their CustomResourceDefinition", policyReports.GroupVersion(), object.GetNamespace())
 		case apierrors.IsForbidden(err):
-			return fmt.Errorf("--apply: may not write PolicyReports in namespace %s: allow the verb patch on policyreports of API group %s", object.GetNamespace(), policyReports.Group)
+			return fmt.Errorf("--apply: may not write PolicyReports in namespace %s: allow the verbs create and patch on policyreports of API group %s", object.GetNamespace(), policyReports.Group)
 		case err != nil:
 			return fmt.Errorf("--apply: PolicyReport %s/%s: %w", object.GetNamespace(), object.GetName(), err)
 		}
