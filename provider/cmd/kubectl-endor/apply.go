@@ -42,7 +42,7 @@ func applyPolicyReports(ctx context.Context, cluster *inventory.Cluster, r *repo
 		case apierrors.IsNotFound(err):
 			return fmt.Errorf("--apply: the cluster does not know PolicyReports of %s, or has no namespace %s any more; install their CustomResourceDefinition", policyReports.GroupVersion(), object.GetNamespace())
 		case apierrors.IsForbidden(err):
-			return fmt.Errorf("--apply: may not write PolicyReports in namespace %s: allow the verb patch on policyreports of API group %s", object.GetNamespace(), policyReports.Group)
+			return fmt.Errorf("--apply: may not write PolicyReports in namespace %s: allow the verbs create and patch on policyreports of API group %s", object.GetNamespace(), policyReports.Group)
 		case err != nil:
 			return fmt.Errorf("--apply: PolicyReport %s/%s: %w", object.GetNamespace(), object.GetName(), err)
 		}

@@ -172,11 +172,11 @@ func dateOf(ctx context.Context, client *http.Client, url string) (time.Time, er
 func (o *doctorOptions) verdict(r doctor.Report) error {
 	switch {
 	case r.Interrupted:
-		return errors.New("interrupted before everything was checked")
+		return resultError{errors.New("interrupted before everything was checked")}
 	case r.Summary[doctor.Error] > 0, o.strict && r.Summary[doctor.Warning] > 0:
 		return errRefused
 	case r.Summary[doctor.Unknown] > 0:
-		return errors.New("not everything could be checked; see above")
+		return resultError{errors.New("not everything could be checked; see above")}
 	}
 	return nil
 }

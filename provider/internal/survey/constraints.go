@@ -34,6 +34,7 @@ type constraint struct {
 	evaluated bool
 	scoped    bool // has actions of its own for webhook and audit
 	chosen    bool // asked about by --readiness
+	open      bool // audit found what could not be asked about again
 
 	// auditable counts the violations of objects that Gatekeeper's audit does
 	// not pass over.

@@ -85,6 +85,22 @@ func TestSourcesThatDisagreeOrAreOldAreSaid(t *testing.T) {
 	}
 }
 
+// What could not be asked about again is not signed since.
+func TestInAnOutageWhatTheAuditFoundIsNotSettled(t *testing.T) {
+	s := newStage(t)
+	s.constrain(t, "deny", "parameters: {namespace: NAMESPACE, signers: [{sourceRepository: acme/app}], failOn: [rejected]}")
+	s.Put(s.object(t, pod("shop", "p", "", ref("unsigned"))))
+	s.audited(t, "deny", now, 1, violated("Pod", "shop", "p", unsigned("unsigned")))
+	s.timeout = 200 * time.Millisecond
+	s.evaluate(t)
+	s.emulator.Close()
+	r := s.run(t)
+	if !noticed(r, `deny: of 1 violations of the audit (status) it could not be found out whether they still are, such as Pod shop/p, container "app"`) ||
+		len(r.Notices) != 1 {
+		t.Errorf("notices %v", r.Notices)
+	}
+}
+
 func TestWithoutEvaluationTheReportIsWhatTheAuditFound(t *testing.T) {
 	s := newStage(t)
 	s.constrain(t, "deny", "")
