@@ -23,8 +23,18 @@ type output struct {
 }
 
 func (o *output) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.format, "output", "o", findings.Formats()[0], "`format`: "+strings.Join(findings.Formats(), ", "))
-	if err := cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(findings.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	bindFormat(cmd, &o.format, findings.Formats())
+}
+
+// bindFormat declares --output, which is the first of formats unless it is set.
+func bindFormat(cmd *cobra.Command, format *string, formats []string) {
+	cmd.Flags().StringVarP(format, "output", "o", formats[0], "`format`: "+strings.Join(formats, ", "))
+	completes(cmd, "output", formats)
+}
+
+// completes has a shell complete a flag with one of values.
+func completes(cmd *cobra.Command, flag string, values []string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // a name that is not a flag's
 	}
 }
