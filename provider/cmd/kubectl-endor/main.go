@@ -8,6 +8,7 @@
 //	kubectl endor verify IMAGE… [flags]
 //	kubectl endor test -f FILE… [flags]
 //	kubectl endor report [flags]
+//	kubectl endor doctor [flags]
 //	kubectl endor version
 package main
 
