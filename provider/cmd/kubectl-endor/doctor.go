@@ -97,12 +97,12 @@ func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
 	}
 	// Without the API server every check would say the same.
 	if _, err := o.look.Clock(ctx); err != nil {
-		return fmt.Errorf("the API server %s cannot be reached: %w", cfg.Host, err)
+		return resultError{fmt.Errorf("the API server %s cannot be reached: %w", cfg.Host, err)}
 	}
 	o.askEndor()
 	report := doctor.Run(ctx, o.look)
 	if err := o.write(stdout, report); err != nil {
-		return err
+		return resultError{err}
 	}
 	return o.verdict(report)
 }

@@ -22,7 +22,7 @@ import (
 // audits reads what --from-log and --from-export name.
 func (o *reportOptions) audits(ctx context.Context, stdin io.Reader) (log, export *gatekeeper.Audits, err error) {
 	if o.fromLog != "" {
-		in := stdin
+		in := io.Reader(interruptible{ctx: ctx, next: stdin})
 		if o.fromLog != "-" {
 			f, err := os.Open(o.fromLog)
 			if err != nil {
@@ -68,7 +68,6 @@ func (o *reportOptions) earlierReports() (earlier, error) {
 			return e, fmt.Errorf("--diff: %w", err)
 		}
 	}
-	var reports []*report.Report
 	for _, path := range o.history {
 		files := []string{path}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -81,11 +80,11 @@ func (o *reportOptions) earlierReports() (earlier, error) {
 			if err != nil {
 				return e, fmt.Errorf("--history: %w", err)
 			}
-			// Of each only the numbers are needed.
-			reports = append(reports, r)
+			// The rest of a report is large, and there may be one for each day.
+			e.history = append(e.history, report.PointOf(r))
 		}
 	}
-	e.history = report.History(reports)
+	e.history = report.History(e.history...)
 	return e, nil
 }
 

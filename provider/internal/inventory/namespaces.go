@@ -5,6 +5,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,14 +24,18 @@ const IgnoreLabel = "admission.gatekeeper.sh/ignore"
 
 var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
+// ErrNoNamespace says that a namespace that was named is not there.
+var ErrNoNamespace = errors.New("the cluster has no namespace")
+
 // Namespaces reads all namespaces, or the one that is named, as far as they
-// matter to a constraint: name, labels and annotations.
+// matter to a constraint: name, labels and annotations. The error wraps
+// [ErrNoNamespace] if the one that is named is not there.
 func (c *Cluster) Namespaces(ctx context.Context, name string) (map[string]*corev1.Namespace, error) {
 	found := map[string]*corev1.Namespace{}
 	if name != "" {
 		u, err := c.objects.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("the cluster has no namespace %s", name)
+			return nil, fmt.Errorf("%w %s", ErrNoNamespace, name)
 		}
 		if err != nil {
 			return nil, readError("get", namespaces, "", err)

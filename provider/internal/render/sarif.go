@@ -44,8 +44,21 @@ func sarifResult(i report.Image, p report.Place) findings.Result {
 	}
 	return findings.Result{
 		Rule: verdict(i), Level: sarifLevel(i, cmp.Or(p.Next, i.NextRollout)), Text: i.Image + ": " + cmp.Or(i.Reason, verdict(i)),
-		Logical: where, Fingerprint: i.Image + " " + where,
+		File: sarifFile(i, p), Line: 1, Logical: where, Fingerprint: i.Image + " " + where,
 	}
+}
+
+// sarifFile stands for a workload, which is in no file: GitHub's code scanning
+// takes no result without one.
+func sarifFile(i report.Image, p report.Place) string {
+	parts := []string{"images", strings.ReplaceAll(i.Image, "..", "%2E%2E")}
+	if p.Name != "" {
+		parts = []string{"cluster", p.Kind, p.Name}
+		if p.Namespace != "" {
+			parts = []string{"namespaces", p.Namespace, p.Kind, p.Name}
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // sarifLevel is as bad as what would become of the workload. What could not be

@@ -72,7 +72,7 @@ func where(v gatekeeper.Violation) string {
 // violation may be about: a constraint that fails on rejections only has nothing
 // against it then, which says nothing of the violation.
 func (s *survey) undecided(v gatekeeper.Violation, j *judgment) bool {
-	return slices.ContainsFunc(j.uses, func(use report.ImageUse) bool {
+	return slices.ContainsFunc(j.uses, func(use podspec.Image) bool {
 		return v.About(use.Name, use.Reference) &&
 			slices.ContainsFunc(s.answers[use.Reference], func(a verify.Answer) bool { return a.Undecided != nil })
 	})
