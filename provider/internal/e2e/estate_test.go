@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -179,21 +180,45 @@ func (e estate) workloadOf(kind, namespace, name any) string {
 	return fmt.Sprintf("%v/%v/%v", namespace, kind, name)
 }
 
-// logged is what the newest audit of a log found of the estate's constraint,
-// with how many objects of each.
-func (e estate) logged(t *testing.T) map[found]int {
+// log is that of Gatekeeper's audit up to the end of an audit that found all of
+// the estate: while another one runs, the log of it has no end.
+func (e estate) log(t *testing.T) string {
 	t.Helper()
-	log, err := cluster.Audit.Log()
-	if err != nil {
-		t.Fatal(err)
-	}
+	var whole string
+	eventually(t, func() error {
+		log, err := cluster.Audit.Log()
+		if err != nil {
+			return err
+		}
+		last := strings.LastIndex(log, `"audit_finished"`)
+		if last < 0 {
+			return errors.New("no audit has finished")
+		}
+		end := strings.IndexByte(log[last:], '\n')
+		if end < 0 {
+			return errors.New("the last line is not written yet")
+		}
+		whole = log[:last+end+1]
+		total := 0
+		for _, n := range e.logged(whole) {
+			total += n
+		}
+		if total != estateViolations {
+			return fmt.Errorf("the newest audit in the log found %d violations, want %d", total, estateViolations)
+		}
+		return nil
+	})
+	return whole
+}
+
+// logged is what the newest audit of a log found of the estate's constraint,
+// and in how many objects.
+func (e estate) logged(log string) map[found]int {
 	audits := map[string]map[found]int{}
 	newest := ""
 	for line := range auditLines(log) {
-		switch {
-		case line.Event == "audit_finished":
-			newest = line.Audit // what began since may not be all
-		case line.Event == "violation_audited" && line.Constraint == e.constraint:
+		newest = line.Audit
+		if line.Event == "violation_audited" && line.Constraint == e.constraint {
 			if audits[line.Audit] == nil {
 				audits[line.Audit] = map[found]int{}
 			}
@@ -213,7 +238,7 @@ func (e estate) refused(r report.Report) map[found]bool {
 				continue
 			}
 			for _, p := range image.Places {
-				// A place says what becomes of its object for all images in it.
+				// The constraint refuses an image here wherever it stands.
 				if p.Namespace == e.name {
 					set[found{e.workloadOf(p.Kind, p.Namespace, p.Name), p.Container, image.Image, refusal.Code}] = true
 				}
