@@ -35,6 +35,7 @@ func fill(page []byte, m *measures) ([]byte, error) {
 	writeKeys(&out, m)
 	writePolicy(&out, m)
 	writeAdmission(&out, m)
+	writePlugin(&out, m)
 	out.WriteString(end)
 	out.Write(after)
 	return out.Bytes(), nil
@@ -64,6 +65,10 @@ var aims = []aim{
 	{"64 at a time once degraded: p99", "Hang", "degraded-64-p99-ms", 150, false, " ms"},
 	{"Start to ready (slowest)", "Start", "ready-max-ms", 300, false, " ms"},
 	{"Pods through a cluster, warm, 64 serving threads: of those without a constraint", "Admission", "warm-64-of-none", 0.85, true, ""},
+	{"kubectl endor verify, 320 new images: time, of one round trip for each 32 and one more", "Verify", "of-aim", 1, false, ""},
+	{"kubectl endor report, 10,000 Pods: Pods a second, of those of an empty template", "Report", "report/empty", 0.4, true, ""},
+	{"The same with 1,000 new images", "Report", "calls", 1000, false, " calls"},
+	{"The same, by the program", "ReportMemory", "peak-MiB", 300, false, " MiB"},
 }
 
 func writeAims(out *bytes.Buffer, m *measures) {
@@ -177,6 +182,17 @@ func writeAdmission(out *bytes.Buffer, m *measures) {
 			}
 			row(out, side.what, threads.what, cell("-Pods/s"), part, cell("-p50-ms"), cell("-p90-ms"), cell("-p99-ms"), cell("-max-ms"))
 		}
+	}
+}
+
+func writePlugin(out *bytes.Buffer, m *measures) {
+	table(out, "10,000 Pods of 10 images, 1,000 distinct | Pods/s", ":-- | --:")
+	for _, side := range []struct{ what, unit string }{
+		{"kubectl endor report, nothing known yet", "report-new-images-pods/s"},
+		{"kubectl endor report, all images known", "report-known-images-pods/s"},
+		{"the same engine with an empty template", "empty-template-pods/s"},
+	} {
+		row(out, side.what, m.cell("Report", side.unit))
 	}
 	fmt.Fprintln(out)
 }

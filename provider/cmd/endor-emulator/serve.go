@@ -12,12 +12,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor/endortest"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 // shutdownGrace is how long requests in flight may take to end before they are
@@ -42,7 +42,7 @@ func (p *program) serve(ctx context.Context, stdout io.Writer) (err error) {
 	url := "http://" + listener.Addr().String()
 
 	if p.addressFile != "" {
-		if err := writeAtomically(p.addressFile, url+"\n"); err != nil {
+		if err := wholefile.Write(p.addressFile, []byte(url+"\n"), 0o600); err != nil {
 			return fmt.Errorf("write --address-file: %w", err)
 		}
 		defer func() { err = errors.Join(err, os.Remove(p.addressFile)) }()
@@ -81,20 +81,4 @@ func (p *program) serve(ctx context.Context, stdout io.Writer) (err error) {
 		return nil
 	})
 	return g.Wait()
-}
-
-// writeAtomically lets nobody see a part of the content.
-func writeAtomically(file, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -69,8 +69,9 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 	}
 	fs := cmd.Flags()
 	o.cluster.Namespace = nil // every namespace is looked at
+	o.cluster.CacheDir = nil  // nothing is cached
 	o.cluster.AddFlags(fs)
-	o.output.bind(cmd, "table", "json", "yaml")
+	o.bind(cmd, "table", "json", "yaml")
 	fs.BoolVar(&o.strict, "strict", false, "end with status 1 for warnings too")
 	fs.BoolVar(&o.look.NoProbe, "no-probe", false, "do not try, as a dry run, whether an unsigned image is refused")
 	fs.StringVar(&o.look.GatekeeperNamespace, "gatekeeper-namespace", "gatekeeper-system", "`namespace` of Gatekeeper")
@@ -84,7 +85,7 @@ The status is 0 if there is nothing worse than a warning, 1 if there is an error
 }
 
 func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
-	if err := o.output.check(); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	cfg, err := o.cluster.ToRESTConfig()
@@ -96,12 +97,12 @@ func (o *doctorOptions) run(ctx context.Context, stdout io.Writer) error {
 	}
 	// Without the API server every check would say the same.
 	if _, err := o.look.Clock(ctx); err != nil {
-		return fmt.Errorf("the API server %s cannot be reached: %w", cfg.Host, err)
+		return resultError{fmt.Errorf("the API server %s cannot be reached: %w", cfg.Host, err)}
 	}
 	o.askEndor()
 	report := doctor.Run(ctx, o.look)
 	if err := o.write(stdout, report); err != nil {
-		return err
+		return resultError{err}
 	}
 	return o.verdict(report)
 }
@@ -171,11 +172,11 @@ func dateOf(ctx context.Context, client *http.Client, url string) (time.Time, er
 func (o *doctorOptions) verdict(r doctor.Report) error {
 	switch {
 	case r.Interrupted:
-		return errors.New("interrupted before everything was checked")
+		return resultError{errors.New("interrupted before everything was checked")}
 	case r.Summary[doctor.Error] > 0, o.strict && r.Summary[doctor.Warning] > 0:
 		return errRefused
 	case r.Summary[doctor.Unknown] > 0:
-		return errors.New("not everything could be checked; see above")
+		return resultError{errors.New("not everything could be checked; see above")}
 	}
 	return nil
 }

@@ -4,9 +4,7 @@
 package main
 
 import (
-	"fmt"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -59,9 +57,7 @@ func TestDoctor(t *testing.T) {
 			env.Setenv("SECRET", emulator.APISecret)
 			servers["nobody"] = "http://127.0.0.1:1"
 			for name, url := range servers {
-				config := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
-					clusters: [{name: c, cluster: {server: "%s"}}], users: [{name: u, user: {}}]}`, url)
-				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(config), 0o600); err != nil {
+				if err := writeKubeconfig(filepath.Join(env.WorkDir, name), url); err != nil {
 					return err
 				}
 			}

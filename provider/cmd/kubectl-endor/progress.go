@@ -47,3 +47,18 @@ func (p *progress) end() {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }
+
+// tally shows on a terminal how far a survey is, and on anything else nothing.
+// How many objects there are is not known before they have been read.
+type tally struct{ *progress }
+
+func newTally(stderr io.Writer) tally { return tally{newProgress(stderr, 0, "objects judged")} }
+
+func (t tally) add(kind string, objects int) {
+	t.done += objects
+	if t.w == nil || time.Since(t.shown) < 100*time.Millisecond {
+		return
+	}
+	t.shown = time.Now()
+	fmt.Fprintf(t.w, "\r\x1b[K%d %s, now kind %s", t.done, t.what, kind)
+}

@@ -114,6 +114,7 @@ func reportCommand() *cobra.Command {
 	fs.BoolVar(&o.watch, "watch-revocations", false, "ask again and again, and print only what changes, until interrupted")
 	fs.DurationVar(&o.interval, "interval", 5*time.Minute, "how often --watch-revocations asks")
 	o.output.bind(cmd, render.Formats()...)
+	completes(cmd, "fail-on", []string{"rejected", "unavailable", "misconfigured", "unchecked"})
 	fs.StringVar(&o.outputFile, "output-file", "", "`file` to write to instead of standard output; it is replaced as a whole, with mode 0600")
 	fs.IntVar(&o.limit, "limit", 0, "most images that table, wide and markdown show, the worst first; 0 for all")
 	fs.BoolVar(&o.apply, "apply", false, "write PolicyReports into the cluster too")
@@ -130,7 +131,7 @@ func reportCommand() *cobra.Command {
 
 // validate says all that is wrong with the flags before anything is read.
 func (o *reportOptions) validate() error {
-	errs := []error{o.output.check()}
+	errs := []error{o.check()}
 	if o.watch && o.format != "table" && o.format != "json" {
 		errs = append(errs, fmt.Errorf("--output is %q; with --watch-revocations it is table or json", o.format))
 	}
@@ -175,7 +176,7 @@ func (o *reportOptions) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	earlier.compare(r)
 	if err := o.write(cmd.OutOrStdout(), r); err != nil {
-		return err
+		return resultError{err}
 	}
 	if o.apply {
 		if err := applyPolicyReports(ctx, cfg.Cluster, r, cfg.Namespace, cmd.ErrOrStderr()); err != nil {
@@ -225,7 +226,7 @@ func (o *reportOptions) survey(ctx context.Context, cmd *cobra.Command, cfg surv
 	defer tally.end()
 	cfg.Progress = tally.add
 	if o.fromStatus {
-		return survey.Run(ctx, cfg)
+		return surveyed(ctx, cfg)
 	}
 	s, err := o.open(ctx, cmd)
 	if err != nil {
@@ -237,7 +238,7 @@ func (o *reportOptions) survey(ctx context.Context, cmd *cobra.Command, cfg surv
 		return nil, err
 	}
 	cfg.Evaluation = &survey.Evaluation{Engine: e, Provider: localprovider.Name, Answers: s.provider.ByImage}
-	r, err := survey.Run(ctx, cfg)
+	r, err := surveyed(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +250,16 @@ func (o *reportOptions) survey(ctx context.Context, cmd *cobra.Command, cfg surv
 		return r, nil
 	}
 	return r, s.save(ctx)
+}
+
+// surveyed makes a report. If there is none that is because of the cluster, of
+// which no help tells.
+func surveyed(ctx context.Context, cfg survey.Config) (*report.Report, error) {
+	r, err := survey.Run(ctx, cfg)
+	if err != nil {
+		return nil, resultError{err}
+	}
+	return r, nil
 }
 
 // verdict is what the program's status says of a report.

@@ -41,6 +41,7 @@ func newCluster() (*inventorytest.Server, error) {
 	s.Define("config.gatekeeper.sh/v1alpha1", "configs", "Config", true)
 	s.Define("constraints.gatekeeper.sh/v1beta1", "k8sendorsignedimages", policies.Kind, false)
 	s.Define("wgpolicyk8s.io/v1alpha2", "policyreports", "PolicyReport", true)
+	s.Define("wgpolicyk8s.io/v1alpha2", "clusterpolicyreports", "ClusterPolicyReport", false)
 	template := &unstructured.Unstructured{}
 	if err := yaml.Unmarshal(policies.Template, &template.Object); err != nil {
 		return nil, err
@@ -205,5 +206,25 @@ func TestAppliedReportsOfEmptiedNamespacesAreDeletedAndThoseOfOthersLeft(t *test
 	}
 	if cluster.Asked()["patch policyreports.wgpolicyk8s.io"] != 3 {
 		t.Errorf("asked %v", cluster.Asked())
+	}
+}
+
+// An audit may name an object that is in no namespace.
+func TestImagesOfNoNamespaceAreAppliedAsAClusterPolicyReportAndDeletedAsOne(t *testing.T) {
+	cluster, _, reportOn := inProcess(t)
+	gvk := schema.GroupVersionKind{Group: "wgpolicyk8s.io", Version: "v1alpha2", Kind: "ClusterPolicyReport"}
+	log := filepath.Join(t.TempDir(), "audit.log")
+	text := `{"semantic":true,"audit_id":"2026-03-01T10:00:00Z","event_type":"violation_audited","constraint_kind":"` + policies.Kind + `","constraint_name":"signed-images",` +
+		`"constraint_action":"deny","resource_kind":"Machine","resource_name":"m","details":{"code":"NO_DIGEST","container":"c","image":"nginx"}}` + "\n" +
+		`{"semantic":true,"audit_id":"2026-03-01T10:00:00Z","event_type":"audit_finished"}` + "\n"
+	if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := reportOn(t.Context(), &stdout, &stderr, "--apply", "--from-status", "--from-log", log); code != 0 || cluster.Get(gvk, "", "endor-gatekeeper-provider") == nil {
+		t.Fatalf("status %d, %s; there is no ClusterPolicyReport", code, stderr.String())
+	}
+	if code := reportOn(t.Context(), &stdout, &stderr, "--apply"); code != 0 || cluster.Get(gvk, "", "endor-gatekeeper-provider") != nil {
+		t.Errorf("status %d, %s; what is no longer so is said still", code, stderr.String())
 	}
 }

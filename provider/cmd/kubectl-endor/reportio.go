@@ -12,17 +12,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/gatekeeper"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/render"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 // audits reads what --from-log and --from-export name.
 func (o *reportOptions) audits(ctx context.Context, stdin io.Reader) (log, export *gatekeeper.Audits, err error) {
 	if o.fromLog != "" {
-		in := stdin
+		in := io.Reader(interruptible{ctx: ctx, next: stdin})
 		if o.fromLog != "-" {
 			f, err := os.Open(o.fromLog)
 			if err != nil {
@@ -68,7 +68,6 @@ func (o *reportOptions) earlierReports() (earlier, error) {
 			return e, fmt.Errorf("--diff: %w", err)
 		}
 	}
-	var reports []*report.Report
 	for _, path := range o.history {
 		files := []string{path}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -81,11 +80,11 @@ func (o *reportOptions) earlierReports() (earlier, error) {
 			if err != nil {
 				return e, fmt.Errorf("--history: %w", err)
 			}
-			// Of each only the numbers are needed.
-			reports = append(reports, r)
+			// The rest of a report is large, and there may be one for each day.
+			e.history = append(e.history, report.PointOf(r))
 		}
 	}
-	e.history = report.History(reports)
+	e.history = report.History(e.history...)
 	return e, nil
 }
 
@@ -110,42 +109,9 @@ func (o *reportOptions) write(stdout io.Writer, r *report.Report) error {
 	if err := render.Report(&text, o.format, r, options); err != nil {
 		return err
 	}
-	if err := replaceFile(o.outputFile, text.Bytes()); err != nil {
+	// Others must not read it.
+	if err := wholefile.Write(o.outputFile, text.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("--output-file: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file that others must not read, and that nobody ever sees
-// half written.
-func replaceFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// tally shows on a terminal how far a survey is, and on anything else nothing.
-// How many objects there are is not known before they have been read.
-type tally struct{ *progress }
-
-func newTally(stderr io.Writer) tally { return tally{newProgress(stderr, 0, "objects judged")} }
-
-func (t tally) add(kind string, objects int) {
-	t.done += objects
-	if t.w == nil || time.Since(t.shown) < 100*time.Millisecond {
-		return
-	}
-	t.shown = time.Now()
-	fmt.Fprintf(t.w, "\r\x1b[K%d %s, now kind %s", t.done, t.what, kind)
 }

@@ -95,7 +95,7 @@ func (o *testOptions) bind(cmd *cobra.Command) {
 }
 
 func (o *testOptions) run(ctx context.Context, cmd *cobra.Command) (err error) {
-	if err := o.output.check(); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	if o.provider.Timeout < 1 {

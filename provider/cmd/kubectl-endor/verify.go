@@ -77,7 +77,7 @@ func (o *verifyOptions) run(ctx context.Context, cmd *cobra.Command, images []st
 	if len(images)+len(o.files) == 0 {
 		return errors.New("name an image, or a file with -f")
 	}
-	if err := errors.Join(o.output.check(), o.checkSigner()); err != nil {
+	if err := errors.Join(o.check(), o.checkSigner()); err != nil {
 		return err
 	}
 	s, err := o.open(ctx, cmd)

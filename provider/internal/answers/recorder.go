@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 // Recorder remembers every verdict that passes through it. It is safe for
@@ -64,7 +63,7 @@ func (r *Recorder) Len() int {
 func (r *Recorder) Write(path string, settings Settings, now time.Time) error {
 	content, err := r.encode(settings, now)
 	if err == nil {
-		err = replace(path, content)
+		err = wholefile.Write(path, content, 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("record answers: %w", err)
@@ -110,24 +109,6 @@ func member(mapping *yaml.Node, name string) *yaml.Node {
 		if mapping.Content[i].Value == name {
 			return mapping.Content[i+1]
 		}
-	}
-	return nil
-}
-
-// replace writes beside path and renames, so that whoever reads path finds the
-// old content or the new.
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

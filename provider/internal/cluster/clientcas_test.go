@@ -53,8 +53,8 @@ func known(pool *x509.CertPool, ca *certs.Authority) bool {
 func TestNobodyIsKnownUntilTheWebhookTellsWhom(t *testing.T) {
 	gatekeeper(t, func(t *testing.T, a *api, cas *cluster.ClientCAs, l *log) {
 		time.Sleep(time.Hour)
-		if cas.Pool() != nil || l.count("install Gatekeeper") != 1 {
-			t.Errorf("without a webhook: pool %v, said %d times; want none, once", cas.Pool(), l.count("install Gatekeeper"))
+		if cas.Pool() != nil || l.Count("install Gatekeeper") != 1 {
+			t.Errorf("without a webhook: pool %v, said %d times; want none, once", cas.Pool(), l.Count("install Gatekeeper"))
 		}
 		if failures := testutil.ToFloat64(cas.Failures); failures < 60 || !cas.Expiry().IsZero() {
 			t.Errorf("in an hour %v attempts are counted as failed, and the authorities expire at %v; want one a minute at least, and never", failures, cas.Expiry())

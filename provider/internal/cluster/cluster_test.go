@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,22 +37,7 @@ const (
 )
 
 // log is what a part says, for tests that look at it.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *log) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
+type log struct{ logtest.Log }
 
 func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
@@ -77,9 +62,7 @@ func startNamed(t *testing.T, a *api, overlap time.Duration, names ...string) *r
 	r := &replica{log: &log{}}
 	t.Cleanup(func() {
 		if t.Failed() {
-			r.log.mu.Lock()
-			defer r.log.mu.Unlock()
-			t.Log(r.log.buf.String())
+			t.Log(r.log)
 		}
 	})
 	r.object = &cluster.ProviderObject{
@@ -341,7 +324,7 @@ func TestWithoutItsSecretTheProviderSaysSoOnceAndServesWhatItHad(t *testing.T) {
 		if err := accepts(r.serving.Pair(), trustedBy(t, a)); err != nil {
 			t.Errorf("Gatekeeper refuses it: %v", err)
 		}
-		if n := r.log.count("whoever installed this has to create it"); n != 1 {
+		if n := r.log.Count("whoever installed this has to create it"); n != 1 {
 			t.Errorf("it was said %d times, want once", n)
 		}
 	})
@@ -384,7 +367,7 @@ func TestANewAuthorityIssuesNothingBeforeGatekeeperTrustsIt(t *testing.T) {
 		if n := a.asked() - requests; n > 5*60*5 {
 			t.Errorf("%d requests in five hours of refused writes", n)
 		}
-		if n := r.log.count("apply Provider endor"); n != 1 {
+		if n := r.log.Count("apply Provider endor"); n != 1 {
 			t.Errorf("the refusal was said %d times, want once", n)
 		}
 	})

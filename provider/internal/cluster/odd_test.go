@@ -217,8 +217,8 @@ func TestAProviderOfAnotherReleaseIsLeftAlone(t *testing.T) {
 		}
 		defer background(other.Run)()
 		time.Sleep(time.Hour)
-		if a.written() != before || l.count("belongs to the ClusterRole endor") != 1 {
-			t.Errorf("%d writes, said %d times; want none, once", a.written()-before, l.count("belongs to the ClusterRole endor"))
+		if a.written() != before || l.Count("belongs to the ClusterRole endor") != 1 {
+			t.Errorf("%d writes, said %d times; want none, once", a.written()-before, l.Count("belongs to the ClusterRole endor"))
 		}
 	})
 }

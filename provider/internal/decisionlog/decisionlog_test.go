@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/decisionlog"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/logtest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -29,7 +30,7 @@ import (
 func TestLines(t *testing.T) {
 	t.Parallel()
 	traced := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 1}, SpanID: trace.SpanID{7: 1}}))
-	out := &paper{}
+	out := &logtest.Log{}
 	log := decisionlog.New(decisionlog.Config{Out: out, Now: func() time.Time { return noon }})
 	for _, a := range []*verify.Answer{
 		about(t, func(*verify.Answer) {}),
@@ -116,7 +117,7 @@ func TestHitsAreSampled(t *testing.T) {
 		sample      float64
 		least, most int
 	}{{0, 0, 0}, {1, 2 * hits, 2 * hits}, {0.25, 300, 700}} {
-		out := &paper{}
+		out := &logtest.Log{}
 		log := decisionlog.New(decisionlog.Config{Out: out, Sample: tc.sample})
 		for range hits {
 			log.Observe(t.Context(), hit(t, verify.FromMemory))
@@ -125,7 +126,7 @@ func TestHitsAreSampled(t *testing.T) {
 		if err := log.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got := out.lines(); got < tc.least || got > tc.most {
+		if got := out.Count("\n"); got < tc.least || got > tc.most {
 			t.Errorf("of %d hits %d are written with a sample of %v, want %d to %d", 2*hits, got, tc.sample, tc.least, tc.most)
 		}
 	}
@@ -166,7 +167,7 @@ func TestAPipeThatNobodyReadsDelaysNobody(t *testing.T) {
 
 // full is a disk without room until it has some.
 type full struct {
-	paper
+	logtest.Log
 	failing int
 }
 
@@ -175,7 +176,7 @@ func (f *full) Write(line []byte) (int, error) {
 		f.failing--
 		return 0, errors.New("no space left on device")
 	}
-	return f.paper.Write(line)
+	return f.Log.Write(line)
 }
 
 func TestAFullDiskIsSaidOnceAndCounted(t *testing.T) {
@@ -193,15 +194,15 @@ func TestAFullDiskIsSaidOnceAndCounted(t *testing.T) {
 	if got := strings.Count(said.String(), "no space left"); got != 1 {
 		t.Errorf("it is said %d times, want once:\n%s", got, &said)
 	}
-	if failed, written := counted(t, reg, "error"), counted(t, reg, "written"); failed != 3 || written != 2 || out.lines() != 2 {
-		t.Errorf("%d failed, %d were written and %d are there; want 3, 2 and 2", failed, written, out.lines())
+	if failed, written := counted(t, reg, "error"), counted(t, reg, "written"); failed != 3 || written != 2 || out.Count("\n") != 2 {
+		t.Errorf("%d failed, %d were written and %d are there; want 3, 2 and 2", failed, written, out.Count("\n"))
 	}
 }
 
 func TestObserveAndCloseAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	for range 50 {
-		log := decisionlog.New(decisionlog.Config{Out: &paper{}})
+		log := decisionlog.New(decisionlog.Config{Out: &logtest.Log{}})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

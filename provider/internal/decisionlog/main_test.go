@@ -4,10 +4,7 @@
 package decisionlog_test
 
 import (
-	"bytes"
 	"flag"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -49,26 +46,6 @@ func hit(t *testing.T, source verify.Source) *verify.Answer {
 	t.Helper()
 	return about(t, func(a *verify.Answer) { a.Source = source })
 }
-
-// paper takes lines.
-type paper struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (p *paper) Write(line []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.Write(line)
-}
-
-func (p *paper) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.String()
-}
-
-func (p *paper) lines() int { return strings.Count(p.String(), "\n") }
 
 // counted is how many lines came to result.
 func counted(t *testing.T, reg *prometheus.Registry, result string) int {

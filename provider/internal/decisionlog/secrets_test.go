@@ -14,6 +14,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/decisionlog"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/logtest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -78,7 +79,7 @@ func decideOne(t *testing.T, status int, answer string) string {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	out := &paper{}
+	out := &logtest.Log{}
 	log := decisionlog.New(decisionlog.Config{Out: out})
 	desk, err := verify.New(verify.NewEndor(client, nil), verify.Config{Resolver: verify.Resolver{Namespace: "acme"}, Observe: log.Observe})
 	if err != nil {

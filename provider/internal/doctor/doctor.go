@@ -56,8 +56,13 @@ type Finding struct {
 	Fix      string   `json:"fix,omitempty"` // how to mend it, in a line
 }
 
+// Schema names the JSON form of a [Report]. Within a version fields are added, and
+// what a field means is not changed.
+const Schema = "endor-gatekeeper-provider/doctor/v1"
+
 // Report is all that was found.
 type Report struct {
+	Schema     string           `json:"schema"`
 	Cluster    string           `json:"cluster"`
 	Gatekeeper string           `json:"gatekeeper,omitempty"` // its version, if it could be read
 	Provider   string           `json:"provider,omitempty"`   // the image of the provider
@@ -108,7 +113,7 @@ func Run(ctx context.Context, cfg Config) Report {
 		cfg.Now = time.Now
 	}
 	s := newScene(ctx, cfg)
-	report := Report{Cluster: cfg.Server, Summary: map[Severity]int{}}
+	report := Report{Schema: Schema, Cluster: cfg.Server, Summary: map[Severity]int{}}
 	for _, c := range all {
 		if ctx.Err() != nil {
 			report.Interrupted = true

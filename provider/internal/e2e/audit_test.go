@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
@@ -64,20 +65,36 @@ func (p place) audited(t *testing.T, action, name, code string) error {
 
 // tells finds the violation in the log of Gatekeeper's audit.
 func tells(log, namespace, name string) bool {
-	lines := bufio.NewScanner(strings.NewReader(log))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var line struct {
-			Event     string `json:"event_type"`
-			Namespace string `json:"resource_namespace"`
-			Name      string `json:"resource_name"`
-			Kind      string `json:"constraint_kind"`
-			Message   string `json:"constraint_violations"`
-		}
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Event == "violation_audited" &&
-			line.Namespace == namespace && line.Name == name && line.Kind == "K8sEndorSignedImages" {
+	for line := range auditLines(log) {
+		if line.Event == "violation_audited" && line.Namespace == namespace && line.Name == name && line.ConstraintKind == "K8sEndorSignedImages" {
 			return true
 		}
 	}
 	return false
+}
+
+// auditLine is a line of the log of Gatekeeper's audit.
+type auditLine struct {
+	Audit          string `json:"audit_id"`
+	Event          string `json:"event_type"`
+	ConstraintKind string `json:"constraint_kind"`
+	Constraint     string `json:"constraint_name"`
+	Kind           string `json:"resource_kind"`
+	Namespace      string `json:"resource_namespace"`
+	Name           string `json:"resource_name"`
+	Details        struct{ Code, Container, Image string }
+}
+
+// auditLines are the lines of a log that tell of an audit.
+func auditLines(log string) iter.Seq[auditLine] {
+	return func(yield func(auditLine) bool) {
+		lines := bufio.NewScanner(strings.NewReader(log))
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var line auditLine
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Audit != "" && !yield(line) {
+				return
+			}
+		}
+	}
 }

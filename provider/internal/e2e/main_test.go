@@ -57,7 +57,7 @@ func run(m *testing.M) (status int, err error) {
 		return 0, err
 	}
 	programs := filepath.Join(root, ".cache", "cluster", "programs")
-	if _, err := testbed.Build(programs, "endor-gatekeeper-provider", "endor-emulator"); err != nil {
+	if _, err := testbed.Build(programs, "endor-gatekeeper-provider", "endor-emulator", "kubectl-endor"); err != nil {
 		return 0, err
 	}
 	fmt.Fprintln(os.Stderr, "Starting a cluster on 127.0.0.1:")

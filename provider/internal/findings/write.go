@@ -173,7 +173,7 @@ func (d *Document) log() Log {
 			if f.Decision == "" {
 				r.Text = printable.ShortImage(f.Image) + ": " + r.Text
 			}
-			add(f.Code, ruleText(f.Code), r)
+			add(f.Code, Meaning(f.Code), r)
 		}
 	}
 	for _, s := range d.Suites {
@@ -190,15 +190,15 @@ func (d *Document) log() Log {
 	return log
 }
 
-// ruleText says of a code what it means. What only a policy says has no more
-// than its name.
-func ruleText(code string) string {
+// Meaning says what a code means, or a class where there is no code, away from any
+// image. What only a policy says has no more than its name.
+func Meaning(code string) string {
 	switch c := verify.Code(code); {
 	case c.Sentence() != "":
 		return c.Sentence()
-	case c == verify.Unavailable:
+	case c == verify.Unavailable, code == string(verify.ClassUnavailable):
 		return "Endor Labs could not be asked about the image, so nobody knows whether it is signed; try again."
-	case c == verify.Misconfigured:
+	case c == verify.Misconfigured, code == string(verify.ClassMisconfigured):
 		return "Endor Labs does not answer until credentials, namespace or address are corrected, so nobody knows whether the image is signed."
 	case code == "":
 		return "The object did not end as it was expected to."

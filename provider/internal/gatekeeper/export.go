@@ -14,8 +14,8 @@ import (
 	exportutil "github.com/open-policy-agent/gatekeeper/v3/pkg/export/util"
 )
 
-// ErrNoExport says that a folder holds no file of Gatekeeper's export.
-var ErrNoExport = errors.New("no exported audit in it: Gatekeeper writes PATH/CHANNEL/TIME.log")
+// errNoExport says that a folder holds no file of Gatekeeper's export.
+var errNoExport = errors.New("no exported audit in it: Gatekeeper writes PATH/CHANNEL/TIME.log")
 
 // ReadExport reads what Gatekeeper's audit exported to disk: files that end in
 // .log, of which each is one whole audit, and .txt, which are being written, in
@@ -44,7 +44,7 @@ func ReadExport(ctx context.Context, dir string) (Audits, error) {
 		return nil
 	})
 	if err == nil && files == 0 && len(c.problems) == 0 {
-		err = ErrNoExport
+		err = errNoExport
 	}
 	return c.audits(), err
 }

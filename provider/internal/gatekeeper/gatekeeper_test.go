@@ -221,7 +221,7 @@ func TestAnExportIsReadFromWholeFilesAndFromThoseInProgress(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, err := ReadExport(t.Context(), t.TempDir()); !errors.Is(err, ErrNoExport) {
+	if _, err := ReadExport(t.Context(), t.TempDir()); !errors.Is(err, errNoExport) {
 		t.Errorf("an empty folder: %v", err)
 	}
 	if _, err := ReadExport(t.Context(), filepath.Join(dir, "missing")); err == nil {

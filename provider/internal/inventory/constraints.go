@@ -60,12 +60,6 @@ func (c *Cluster) Constraints(ctx context.Context, kind string) ([]*unstructured
 	return found, nil
 }
 
-// ConstraintResource is the resource of a kind of constraints, which Gatekeeper
-// names so.
-func ConstraintResource(kind string) schema.GroupVersionResource {
-	return constraints.WithResource(strings.ToLower(kind))
-}
-
 var templates = schema.GroupVersionResource{Group: "templates.gatekeeper.sh", Version: "v1", Resource: "constrainttemplates"}
 
 // Template reads the ConstraintTemplate of a kind; nil if there is none.

@@ -5,6 +5,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,14 +24,18 @@ const IgnoreLabel = "admission.gatekeeper.sh/ignore"
 
 var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
+// ErrNoNamespace says that a namespace that was named is not there.
+var ErrNoNamespace = errors.New("the cluster has no namespace")
+
 // Namespaces reads all namespaces, or the one that is named, as far as they
-// matter to a constraint: name, labels and annotations.
+// matter to a constraint: name, labels and annotations. The error wraps
+// [ErrNoNamespace] if the one that is named is not there.
 func (c *Cluster) Namespaces(ctx context.Context, name string) (map[string]*corev1.Namespace, error) {
 	found := map[string]*corev1.Namespace{}
 	if name != "" {
 		u, err := c.objects.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("the cluster has no namespace %s", name)
+			return nil, fmt.Errorf("%w %s", ErrNoNamespace, name)
 		}
 		if err != nil {
 			return nil, readError("get", namespaces, "", err)
@@ -86,13 +91,13 @@ func (e Exclusions) Excluded(process Process, namespace string) bool {
 
 var configs = schema.GroupVersionResource{Group: "config.gatekeeper.sh", Version: "v1alpha1", Resource: "configs"}
 
-// ConfigName is the only name of a Config object that Gatekeeper heeds.
-const ConfigName = "config"
+// configName is the only name of a Config object that Gatekeeper heeds.
+const configName = "config"
 
 // Exclusions reads Gatekeeper's Config object in the namespace where it is
 // installed. That there is none is no error.
 func (c *Cluster) Exclusions(ctx context.Context, gatekeeperNamespace string) (Exclusions, error) {
-	u, err := c.objects.Resource(configs).Namespace(gatekeeperNamespace).Get(ctx, ConfigName, metav1.GetOptions{})
+	u, err := c.objects.Resource(configs).Namespace(gatekeeperNamespace).Get(ctx, configName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return Exclusions{}, nil
 	}
@@ -101,7 +106,7 @@ func (c *Cluster) Exclusions(ctx context.Context, gatekeeperNamespace string) (E
 	}
 	var config configv1alpha1.Config
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &config); err != nil {
-		return Exclusions{}, fmt.Errorf("cannot read Gatekeeper's Config %s/%s: %w", gatekeeperNamespace, ConfigName, err)
+		return Exclusions{}, fmt.Errorf("cannot read Gatekeeper's Config %s/%s: %w", gatekeeperNamespace, configName, err)
 	}
 	return Exclusions{entries: config.Spec.Match}, nil
 }

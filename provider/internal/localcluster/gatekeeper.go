@@ -22,6 +22,7 @@ import (
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/certs"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/testbed"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 // WebhookName is Gatekeeper's ValidatingWebhookConfiguration.
@@ -117,18 +118,10 @@ func (c *Cluster) writeGatekeeper() error {
 		return err
 	}
 	return errors.Join(
-		replaceFile(c.path("gatekeeper", "tls.key"), pair.Key),
-		replaceFile(c.path("gatekeeper", "tls.crt"), pair.Cert),
-		replaceFile(c.path("gatekeeper", "ca.crt"), c.GatekeeperCA.CertPEM()),
+		wholefile.Write(c.path("gatekeeper", "tls.key"), pair.Key, 0o600),
+		wholefile.Write(c.path("gatekeeper", "tls.crt"), pair.Cert, 0o600),
+		wholefile.Write(c.path("gatekeeper", "ca.crt"), c.GatekeeperCA.CertPEM(), 0o600),
 	)
-}
-
-// replaceFile writes a file that is never seen half.
-func replaceFile(path string, content []byte) error {
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
 }
 
 // installGatekeeper makes what Gatekeeper needs to find in the cluster, and

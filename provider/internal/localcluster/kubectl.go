@@ -58,6 +58,9 @@ type Command struct {
 
 	// Kubeconfig says as whom; default: the administrator.
 	Kubeconfig string
+
+	// Env are further variables, as NAME=VALUE. The last one of a name counts.
+	Env []string
 }
 
 // Run runs a command and gives what it prints. If it fails the error is a
@@ -75,7 +78,7 @@ func (c *Cluster) Run(ctx context.Context, command Command) (stdout, stderr stri
 	cmd.WaitDelay = 5 * time.Second
 	// Nothing that a person has configured for clusters of their own.
 	home := c.path("home")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "KUBECONFIG=" + kubeconfig, "KUBECACHEDIR=" + c.path("home", "cache")}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "KUBECONFIG=" + kubeconfig, "KUBECACHEDIR=" + c.path("home", "cache")}, command.Env...)
 	cmd.Stdin = strings.NewReader(command.Stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -23,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 var (
@@ -121,7 +123,7 @@ func (c *Cluster) mountKeys(ctx context.Context, kind schema.GroupVersionResourc
 			return fmt.Errorf("%s %s/%s has no key %s", kind.Resource, namespace, name, item.Key)
 		}
 		file := filepath.Join(folder, item.Path)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), replaceFile(file, content)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), wholefile.Write(file, content, 0o600)); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 // state is what a folder's file state.json says of the processes that were
@@ -70,11 +72,7 @@ func (s *state) write() error {
 	if err != nil {
 		return err
 	}
-	// Renamed, so that it is never half a file.
-	if err := os.WriteFile(s.file+".new", append(content, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(s.file+".new", s.file)
+	return wholefile.Write(s.file, append(content, '\n'), 0o600)
 }
 
 func (s *state) add(name string, pid int) error {

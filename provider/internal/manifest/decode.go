@@ -18,13 +18,19 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// maxFile is the largest file that is read; it is held in memory several times.
+const maxFile = 128 << 20
+
 // Decode reads the documents of r, which is called file in errors. Those are
 // [Error], unless r itself fails. Documents that hold only comments are not
 // counted.
 func Decode(r io.Reader, file string) ([]Object, error) {
-	content, err := io.ReadAll(r)
+	content, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if len(content) > maxFile {
+		return nil, fmt.Errorf("%s: it is larger than %d MiB; split it", file, maxFile>>20)
 	}
 	d := decoder{file: file}
 	for _, part := range split(content) {

@@ -77,13 +77,27 @@ func filesOf(path string) ([]string, error) {
 		return []string{path}, nil // reading it says what is wrong
 	}
 	var files []string
-	err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && slices.Contains(extensions, filepath.Ext(file)) {
+	var errs []error
+	errs = append(errs, filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			errs = append(errs, err) // the others can be read
+		case d.IsDir() || !slices.Contains(extensions, filepath.Ext(file)):
+		case isFile(file):
 			files = append(files, file)
+		default:
+			errs = append(errs, fmt.Errorf("%s is no file that ends, but a device, a pipe or the like; name it itself if it is meant", file))
 		}
-		return err
-	})
-	return files, err
+		return nil
+	}))
+	return files, errors.Join(errs...)
+}
+
+// isFile says whether what a folder holds is a file. Whoever wrote the folder
+// may have put a link to a device into it, of which no reading has an end.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || info.Mode().IsRegular() // reading it says what is wrong
 }
 
 func readFile(file string, stdin io.Reader) ([]Object, error) {

@@ -4,6 +4,7 @@
 package manifest_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,3 +118,23 @@ func TestReadTakesFilesFoldersAndStandardInput(t *testing.T) {
 		t.Errorf("objects (-want +got):\n%s", diff)
 	}
 }
+
+// Whoever writes a pull request writes what CI reads.
+func TestWhatHasNoEndIsNotRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(pod("a")), 0o600), os.Symlink("/dev/zero", filepath.Join(dir, "endless.yaml"))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := manifest.Read([]string{dir}, nil)
+	if err == nil || !strings.Contains(err.Error(), "endless.yaml is no file that ends") || len(got) != 1 {
+		t.Errorf("in a folder: %d objects, error %v", len(got), err)
+	}
+	if got, err := manifest.Decode(endless{}, "-"); err == nil || !strings.Contains(err.Error(), "it is larger than 128 MiB") || len(got) != 0 {
+		t.Errorf("on standard input: %d objects, error %v", len(got), err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }

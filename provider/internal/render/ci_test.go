@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"maps"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
@@ -55,6 +57,10 @@ func TestSARIFNamesEveryWorkloadWithAProblem(t *testing.T) {
 			Results []struct {
 				RuleID, Level string
 				Locations     []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI string }
+						Region           struct{ StartLine int }
+					}
 					LogicalLocations []struct{ FullyQualifiedName string }
 				}
 			}
@@ -69,6 +75,11 @@ func TestSARIFNamesEveryWorkloadWithAProblem(t *testing.T) {
 	}
 	levels := map[string]string{}
 	for _, result := range run.Results {
+		// Without one GitHub's code scanning takes nothing of the file.
+		at := result.Locations[0].PhysicalLocation
+		if u, err := url.Parse(at.ArtifactLocation.URI); err != nil || u.IsAbs() || u.Path == "" || at.Region.StartLine != 1 || strings.Contains(u.Path, "/../") {
+			t.Errorf("the physical location of %s is %+v: %v", result.Locations[0].LogicalLocations[0].FullyQualifiedName, at, err)
+		}
 		levels[result.Locations[0].LogicalLocations[0].FullyQualifiedName+" "+result.RuleID] = result.Level
 	}
 	for where, want := range map[string]string{

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/report"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the pictures of docs/")
@@ -109,6 +110,12 @@ func TestHeadline(t *testing.T) {
 		}
 		return r
 	}
+	unknown := func(r *report.Report) *report.Report {
+		for i := range r.Images {
+			r.Images[i].Class = verify.ClassUnavailable
+		}
+		return r
+	}
 	for _, tc := range []struct {
 		report *report.Report
 		want   string
@@ -118,6 +125,9 @@ func TestHeadline(t *testing.T) {
 		{of(true, report.Admitted), "None of 1 image would be refused at the next rollout."},
 		{of(true, report.Warned, report.DryRun), "None of 2 images would be refused at the next rollout."},
 		{of(false, report.Admitted, report.Admitted), "None of the 2 images that could be read would be refused at the next rollout."},
+		{unknown(of(true, report.Admitted, report.DryRun)), "Of 2 images none is known to be refused at the next rollout, and 2 could not be judged."},
+		{unknown(of(true, report.Denied, report.Admitted)), "At least 1 of 2 images would be refused at its next rollout."},
+		{unknown(of(true, report.Denied)), "1 of 1 image would be refused at its next rollout."},
 		{of(true, report.Denied), "1 of 1 image would be refused at its next rollout."},
 		{of(true, report.Denied, report.Admitted), "1 of 2 images would be refused at its next rollout."},
 		{of(true, report.Denied, report.Denied, ""), "2 of 3 images would be refused at their next rollout."},

@@ -24,7 +24,7 @@ func writeSARIF(w io.Writer, r *report.Report, _ Options) error {
 			continue
 		}
 		if id := verdict(i); !slices.ContainsFunc(log.Rules, func(r findings.Rule) bool { return r.ID == id }) {
-			log.Rules = append(log.Rules, findings.Rule{ID: id, Text: meaning(i)})
+			log.Rules = append(log.Rules, findings.Rule{ID: id, Text: findings.Meaning(id)})
 		}
 		places := i.Places
 		if len(places) == 0 {
@@ -44,8 +44,21 @@ func sarifResult(i report.Image, p report.Place) findings.Result {
 	}
 	return findings.Result{
 		Rule: verdict(i), Level: sarifLevel(i, cmp.Or(p.Next, i.NextRollout)), Text: i.Image + ": " + cmp.Or(i.Reason, verdict(i)),
-		Logical: where, Fingerprint: i.Image + " " + where,
+		File: sarifFile(i, p), Line: 1, Logical: where, Fingerprint: i.Image + " " + where,
 	}
+}
+
+// sarifFile stands for a workload, which is in no file: GitHub's code scanning
+// takes no result without one.
+func sarifFile(i report.Image, p report.Place) string {
+	parts := []string{"images", strings.ReplaceAll(i.Image, "..", "%2E%2E")}
+	if p.Name != "" {
+		parts = []string{"cluster", p.Kind, p.Name}
+		if p.Namespace != "" {
+			parts = []string{"namespaces", p.Namespace, p.Kind, p.Name}
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // sarifLevel is as bad as what would become of the workload. What could not be
@@ -58,18 +71,6 @@ func sarifLevel(i report.Image, next report.Decision) findings.SARIFLevel {
 		return findings.LevelNote
 	default:
 		return findings.LevelWarning
-	}
-}
-
-// meaning of a code for whoever reads it away from any image.
-func meaning(i report.Image) string {
-	switch i.Class {
-	case verify.ClassUnavailable:
-		return "Endor Labs could not be asked in time, so whether the image is signed is not known; run the report again"
-	case verify.ClassMisconfigured:
-		return "Endor Labs will not answer until its credentials or settings are mended, so whether the image is signed is not known"
-	default:
-		return cmp.Or(verify.Code(i.Code).Sentence(), "a constraint refuses the image; its message says why")
 	}
 }
 

@@ -19,16 +19,20 @@ import (
 const incomplete = "INCOMPLETE: something that belongs in this report is missing from it."
 
 // headline is the answer in a sentence. A report that is not complete knows
-// only a lower bound.
+// only a lower bound, and so does one that could not find out about an image
+// which nothing refuses until it is known.
 func headline(r *report.Report) string {
-	refused := 0
+	refused, open := 0, 0
 	for _, i := range r.Images {
-		if i.NextRollout == report.Denied {
+		switch {
+		case i.NextRollout == report.Denied:
 			refused++
+		case i.Class == verify.ClassUnavailable || i.Class == verify.ClassMisconfigured:
+			open++
 		}
 	}
 	least := ""
-	if !r.Complete {
+	if !r.Complete || open > 0 {
 		least = "At least "
 	}
 	switch {
@@ -38,6 +42,8 @@ func headline(r *report.Report) string {
 		return "No images could be read."
 	case refused == 0 && !r.Complete:
 		return fmt.Sprintf("None of the %s that could be read would be refused at the next rollout.", printable.Count(len(r.Images), "image"))
+	case refused == 0 && open > 0:
+		return fmt.Sprintf("Of %s none is known to be refused at the next rollout, and %d could not be judged.", printable.Count(len(r.Images), "image"), open)
 	case refused == 0:
 		return fmt.Sprintf("None of %s would be refused at the next rollout.", printable.Count(len(r.Images), "image"))
 	case len(r.Images) == 1:

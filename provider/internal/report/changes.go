@@ -79,9 +79,9 @@ func (c *Changes) Any() bool {
 	return len(c.NewlyRevoked)+len(c.NewlyRefused)+len(c.NewlySigned)+len(c.New)+len(c.Gone) > 0
 }
 
-// Remember keeps what is known of images about which nobody could be asked this
+// remember keeps what is known of images about which nobody could be asked this
 // time, so that the next report is compared with the last answer.
-func (r *Report) Remember(earlier *Report) *Report {
+func (r *Report) remember(earlier *Report) *Report {
 	kept := *r
 	kept.Images = slices.Clone(r.Images)
 	known := map[string]*Image{}

@@ -104,7 +104,7 @@ func TestAnOutageBetweenTwoReportsHidesNoChange(t *testing.T) {
 	first := of(sunday, true, "a", "VERIFIED", "b", "VERIFIED", "c", "VERIFIED")
 	outage := of(monday, false, "a", "UNAVAILABLE", "b", "MISCONFIGURED")
 	last := of(tuesday, true, "a", "REVOKED", "b", "NOT_SIGNED")
-	last.Since(outage.Remember(first))
+	last.Since(outage.remember(first))
 	want := &Changes{
 		Since: monday, NewlyRevoked: []ImageChange{{"a", "VERIFIED", "REVOKED"}}, NewlyRefused: []ImageChange{{"b", "VERIFIED", "NOT_SIGNED"}},
 		Gone: []ImageChange{{"c", "VERIFIED", ""}},
@@ -144,7 +144,9 @@ func TestAnEarlierReportIsReadBackAsItWas(t *testing.T) {
 func TestHistoryIsInOrder(t *testing.T) {
 	t.Parallel()
 	want := []Point{{sunday, Totals{Images: 1, Unchecked: 1}}, {monday, Totals{Images: 2, Verified: 1, Rejected: 1}}, {tuesday, Totals{Images: 2, Unavailable: 1, Misconfigured: 1}}}
-	got := History([]*Report{of(tuesday, true, "a", "UNAVAILABLE", "b", "MISCONFIGURED"), of(sunday, true, "a", ""), of(monday, true, "a", "VERIFIED", "b", "REVOKED")})
+	got := History(
+		PointOf(of(tuesday, true, "a", "UNAVAILABLE", "b", "MISCONFIGURED")), PointOf(of(sunday, true, "a", "")), PointOf(of(monday, true, "a", "VERIFIED", "b", "REVOKED")),
+	)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

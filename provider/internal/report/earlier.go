@@ -32,12 +32,11 @@ func Load(path string) (*Report, error) {
 	return &r, nil
 }
 
-// History gives the points of earlier reports, oldest first.
-func History(earlier []*Report) []Point {
-	points := make([]Point, 0, len(earlier))
-	for _, r := range earlier {
-		points = append(points, Point{At: r.GeneratedAt, Totals: r.Totals()})
-	}
+// PointOf is what of an earlier report belongs into a history.
+func PointOf(r *Report) Point { return Point{At: r.GeneratedAt, Totals: r.Totals()} }
+
+// History gives points oldest first.
+func History(points ...Point) []Point {
 	slices.SortStableFunc(points, func(a, b Point) int { return a.At.Compare(b.At) })
 	return points
 }

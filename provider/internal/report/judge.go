@@ -34,51 +34,35 @@ const ExpectAnnotation = "endorlabs.com/expect"
 
 // Row is the decision about one image of one object.
 type Row struct {
-	Namespace string `json:"namespace,omitempty"`
-	Kind      string `json:"kind"`
-	Object    string `json:"object"`
+	Namespace string
+	Kind      string
+	Object    string
 
-	List      string `json:"list,omitempty"`
-	Container string `json:"container,omitempty"`
-	Image     string `json:"image,omitempty"`
+	List      string
+	Container string
+	Image     string
 
-	Decision   Decision `json:"decision"`
-	Code       string   `json:"code,omitempty"`
-	Class      string   `json:"class,omitempty"`      // of the code: rejected, unavailable or misconfigured
-	Reason     string   `json:"reason,omitempty"`     // the constraint's whole message
-	Constraint string   `json:"constraint,omitempty"` // kind/name
+	Decision   Decision
+	Code       string
+	Class      string // of the code: rejected, unavailable or misconfigured
+	Reason     string // the constraint's whole message
+	Constraint string // kind/name
 }
 
 // Outcome is what became of one object.
 type Outcome struct {
-	Rows []Row `json:"rows"`
+	Rows []Row
 
 	// Expected is the object's [ExpectAnnotation], and Got the same said of
 	// what happened; Expected is empty if the object expects nothing or may not
 	// say so.
-	Expected string `json:"expected,omitempty"`
-	Got      string `json:"got"`
+	Expected string
+	Got      string
 }
 
 // Expect takes over what the object says is expected of it.
 func (o *Outcome) Expect(object *unstructured.Unstructured) {
 	o.Expected = object.GetAnnotations()[ExpectAnnotation]
-}
-
-// AsExpected says whether nothing else was expected than what happened.
-func (o Outcome) AsExpected() bool { return o.Expected == "" || o.Expected == o.Got }
-
-// Denied says whether the object would not get in.
-func (o Outcome) Denied() bool {
-	return slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Decision == Denied })
-}
-
-// Unknown says whether some image was refused because nobody could say whether
-// it is signed.
-func (o Outcome) Unknown() bool {
-	return slices.ContainsFunc(o.Rows, func(r Row) bool {
-		return r.Decision == Denied && (r.Class == "unavailable" || r.Class == "misconfigured")
-	})
 }
 
 // Judge has the engine review the creation of an object and tells what becomes

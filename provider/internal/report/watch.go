@@ -41,6 +41,6 @@ func Watch(ctx context.Context, interval time.Duration, survey func(context.Cont
 		if r.Changes.Any() {
 			changed(r)
 		}
-		last = r.Remember(last)
+		last = r.remember(last)
 	}
 }

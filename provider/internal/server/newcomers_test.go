@@ -4,7 +4,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,12 +15,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/logtest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
 )
 
@@ -30,7 +29,7 @@ func TestOfThoseWhoSayNothingTheOldestAreSentAway(t *testing.T) {
 	t.Parallel()
 	borrowed := httptest.NewTLSServer(nil)
 	defer borrowed.Close()
-	var log lines
+	var log logtest.Log
 	main, ops := listen(t), listen(t)
 	reg := prometheus.NewRegistry()
 	ctx, stop := context.WithCancel(t.Context())
@@ -85,7 +84,7 @@ func TestOfThoseWhoSayNothingTheOldestAreSentAway(t *testing.T) {
 	for counters(t, reg, "tls_handshake_failures_total")["disconnected"] < surplus {
 		time.Sleep(time.Millisecond)
 	}
-	if got := log.count("TLS handshake error"); got > surplus/2 {
+	if got := log.Count("TLS handshake error"); got > surplus/2 {
 		t.Errorf("%d lines of the log tell of %d handshakes that failed, want ten and one a second", got, surplus)
 	}
 }
@@ -150,22 +149,4 @@ func quiet(c net.Conn, patience time.Duration) error {
 	}
 	_, err := c.Read(make([]byte, 1))
 	return err
-}
-
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu  sync.Mutex // protects buf
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/logtest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/sharedcache"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
@@ -43,37 +44,19 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// journal keeps what is logged.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
 // cache is one provider's, with its surroundings.
 type cache struct {
 	*sharedcache.Cache
 	registry *prometheus.Registry
 	clock    *clock
-	log      *journal
+	log      *logtest.Log
 }
 
 // newCache makes a cache that nobody runs. Its clock stands at noon, and it has
 // the patience of a test: where time matters, a test says so.
 func newCache(t testing.TB, url string, change ...func(*sharedcache.Config)) *cache {
 	t.Helper()
-	c := &cache{registry: prometheus.NewRegistry(), clock: &clock{now: noon}, log: &journal{}}
+	c := &cache{registry: prometheus.NewRegistry(), clock: &clock{now: noon}, log: &logtest.Log{}}
 	cfg := sharedcache.Config{
 		URL: url, Keys: [][]byte{keyA}, Origin: origin,
 		Timeout: 30 * time.Second, Pause: time.Millisecond,

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/testbed"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/wholefile"
 )
 
 // surroundings are what a provider has around it in a cluster, so that all of
@@ -75,6 +76,5 @@ func tell(file string, provider *testbed.Provider) error {
 		return err
 	}
 	// In one step: Prometheus may look at any time.
-	part := file + ".part"
-	return errors.Join(os.WriteFile(part, content, 0o600), os.Rename(part, file))
+	return wholefile.Write(file, content, 0o600)
 }

@@ -34,6 +34,7 @@ type constraint struct {
 	evaluated bool
 	scoped    bool // has actions of its own for webhook and audit
 	chosen    bool // asked about by --readiness
+	open      bool // audit found what could not be asked about again
 
 	// auditable counts the violations of objects that Gatekeeper's audit does
 	// not pass over.
@@ -98,11 +99,14 @@ func (s *survey) newConstraint(object *unstructured.Unstructured) *constraint {
 
 // choose marks the constraints that --readiness asks about.
 func (s *survey) choose() error {
-	for _, c := range s.constraints {
-		c.chosen = s.Readiness && c.ours && len(s.Constraints) == 0
-	}
 	if !s.Readiness {
 		return nil
+	}
+	for _, c := range s.constraints {
+		c.chosen = c.ours && len(s.Constraints) == 0
+	}
+	if len(s.Constraints) == 0 && s.report.Complete && !slices.ContainsFunc(s.constraints, func(c *constraint) bool { return c.chosen }) {
+		return fmt.Errorf("whether the cluster is ready cannot be said: it has no constraint of kind %s; apply one with enforcementAction dryrun", evaluated)
 	}
 	for _, name := range s.Constraints {
 		i := slices.IndexFunc(s.constraints, func(c *constraint) bool { return c.ours && (c.Name == name || c.name() == name) })

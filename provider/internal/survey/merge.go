@@ -19,8 +19,8 @@ import (
 
 // dispute counts what a source says and this evaluation does not.
 type dispute struct {
-	denied, gone int
-	example      string
+	denied, gone, open int
+	example, question  string
 }
 
 // merge lays what Gatekeeper says beside what was found here, and in its place
@@ -54,10 +54,28 @@ func (s *survey) mergeOne(ctx context.Context, name report.Source, v gatekeeper.
 		s.take(ctx, name, v, w) // all that is known of it
 	case w.judgment == nil:
 		d.gone++
-	case !s.confirm(name, v, w.judgment):
+	case s.confirm(name, v, w.judgment):
+	case s.undecided(v, w.judgment):
+		d.open++
+		d.question = max(d.question, where(v))
+	default:
 		d.denied++
-		d.example = max(d.example, fmt.Sprintf("%s %s/%s, container %q", v.Kind, v.Namespace, v.Name, v.Container))
+		d.example = max(d.example, where(v))
 	}
+}
+
+func where(v gatekeeper.Violation) string {
+	return fmt.Sprintf("%s %s/%s, container %q", v.Kind, v.Namespace, v.Name, v.Container)
+}
+
+// undecided says whether Endor Labs could not be asked about an image that a
+// violation may be about: a constraint that fails on rejections only has nothing
+// against it then, which says nothing of the violation.
+func (s *survey) undecided(v gatekeeper.Violation, j *judgment) bool {
+	return slices.ContainsFunc(j.uses, func(use podspec.Image) bool {
+		return v.About(use.Name, use.Reference) &&
+			slices.ContainsFunc(s.answers[use.Reference], func(a verify.Answer) bool { return a.Undecided != nil })
+	})
 }
 
 // judgedHere says whether the constraint of a violation was evaluated.
@@ -173,6 +191,10 @@ func (s *survey) settle(name report.Source, disputes map[string]*dispute) {
 		if d.denied > 0 {
 			s.note(report.LevelWarning, "%s: %d violations of the audit (%s) are none now, such as %s; it was signed since, or the provider in the cluster is set up otherwise", c.name(), d.denied, name, d.example)
 		}
+		if d.open > 0 {
+			c.open = true
+			s.note(report.LevelWarning, "%s: of %d violations of the audit (%s) it could not be found out whether they still are, such as %s; run it again when Endor Labs can be asked", c.name(), d.open, name, d.question)
+		}
 		if d.gone > 0 {
 			s.note(report.LevelInfo, "%s: %d violations of the audit (%s) are about objects that are no longer there", c.name(), d.gone, name)
 		}
@@ -180,10 +202,11 @@ func (s *survey) settle(name report.Source, disputes map[string]*dispute) {
 }
 
 // compareCounts says where audit and evaluation have counted differently. With
-// one namespace, or actions that differ between webhook and audit, they must.
+// one namespace, or actions that differ between webhook and audit, they must,
+// and where Endor Labs could not be asked about what audit found.
 func (s *survey) compareCounts() {
 	for _, c := range s.constraints {
-		if !c.evaluated || c.AuditedAt == nil || s.Namespace != "" || c.scoped || !s.report.Complete || c.auditable == c.AuditViolations {
+		if !c.evaluated || c.AuditedAt == nil || s.Namespace != "" || c.scoped || c.open || !s.report.Complete || c.auditable == c.AuditViolations {
 			continue
 		}
 		s.note(report.LevelWarning, "%s: the audit of %s counted %d violations and this evaluation %d; wait for the next audit and compare again", c.name(), c.AuditedAt.UTC().Format(time.RFC3339), c.AuditViolations, c.auditable)

@@ -85,6 +85,22 @@ func TestSourcesThatDisagreeOrAreOldAreSaid(t *testing.T) {
 	}
 }
 
+// What could not be asked about again is not signed since.
+func TestInAnOutageWhatTheAuditFoundIsNotSettled(t *testing.T) {
+	s := newStage(t)
+	s.constrain(t, "deny", "parameters: {namespace: NAMESPACE, signers: [{sourceRepository: acme/app}], failOn: [rejected]}")
+	s.Put(s.object(t, pod("shop", "p", "", ref("unsigned"))))
+	s.audited(t, "deny", now, 1, violated("Pod", "shop", "p", unsigned("unsigned")))
+	s.timeout = 200 * time.Millisecond
+	s.evaluate(t)
+	s.emulator.Close()
+	r := s.run(t)
+	if !noticed(r, `deny: of 1 violations of the audit (status) it could not be found out whether they still are, such as Pod shop/p, container "app"`) ||
+		len(r.Notices) != 1 {
+		t.Errorf("notices %v", r.Notices)
+	}
+}
+
 func TestWithoutEvaluationTheReportIsWhatTheAuditFound(t *testing.T) {
 	s := newStage(t)
 	s.constrain(t, "deny", "")
@@ -96,7 +112,7 @@ func TestWithoutEvaluationTheReportIsWhatTheAuditFound(t *testing.T) {
 	s.Put(foreign, s.object(t, pod("shop", "a", "", ref("unsigned"))))
 	s.audited(t, "deny", now, 34, violated("Pod", "shop", "a", unsigned("unsigned")), violated("Pod", "shop", "left", unsigned("left")))
 	s.config.AllConstraints = true
-	r := s.run(t)
+	r := s.survey(t)
 	got := row(t, r, ref("unsigned"))
 	if got.Code != "NOT_SIGNED" || got.Class != verify.ClassRejected || got.NextRollout != report.Denied || len(got.Refusals) != 2 || got.Refusals[1].Code != "VIOLATION" {
 		t.Errorf("of an object that can be read: %+v", got)
@@ -105,7 +121,10 @@ func TestWithoutEvaluationTheReportIsWhatTheAuditFound(t *testing.T) {
 	if got := row(t, r, shortened); got.Code != "NOT_SIGNED" || got.Places[0].Name != "left" {
 		t.Errorf("of an object that is gone: %+v", got)
 	}
-	if !noticed(r, "2 of 34 violations are listed") || r.Constraints[0].Violations != -1 || r.Constraints[0].AuditListed != 2 {
+	if !noticed(r, "2 of 34 violations are listed") || r.Complete {
+		t.Errorf("32 violations are missing, and it is complete: %v, notices %q", r.Complete, r.Notices)
+	}
+	if r.Constraints[0].Violations != -1 || r.Constraints[0].AuditListed != 2 {
 		t.Errorf("constraints %+v, notices %q", r.Constraints, r.Notices)
 	}
 	for asked := range s.Asked() {

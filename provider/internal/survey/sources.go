@@ -49,32 +49,42 @@ func (s *survey) sources() []source {
 // appraise says what the status of a constraint lacks.
 func (s *survey) appraise(c *constraint) {
 	switch {
+	case c.AuditedAt == nil && s.onlyStatus():
+		s.missing("%s: Gatekeeper's audit has not looked at it yet, or is off, so nothing is known of it; leave out --from-status", c.name())
 	case c.AuditedAt == nil:
 		s.note(report.LevelWarning, "%s: Gatekeeper's audit has not looked at it yet, or is off", c.name())
 	case s.old(*c.AuditedAt):
 		s.note(report.LevelWarning, "%s: Gatekeeper's audit last finished at %s; see why it does not run", c.name(), c.AuditedAt.UTC().Format(time.RFC3339))
 	}
-	if c.AuditListed < c.AuditViolations && s.Evaluation == nil {
-		s.note(report.LevelWarning, "%s: %d of %d violations are listed, since Gatekeeper keeps no more in a status; leave out --from-status, or use --from-log or --from-export", c.name(), c.AuditListed, c.AuditViolations)
+	if c.AuditListed < c.AuditViolations && s.onlyStatus() {
+		s.missing("%s: %d of %d violations are listed, since Gatekeeper keeps no more in a status; leave out --from-status, or use --from-log or --from-export", c.name(), c.AuditListed, c.AuditViolations)
 	}
 }
 
-// appraiseAudits says what a log or an export lacks.
+// onlyStatus says that there is nothing but what audit wrote into constraints.
+func (s *survey) onlyStatus() bool { return s.Evaluation == nil && s.Log == nil && s.Export == nil }
+
+// appraiseAudits says what a log or an export lacks. Where everything is
+// evaluated here as well, that only costs a comparison.
 func (s *survey) appraiseAudits(called string, a gatekeeper.Audits) {
+	lacks := s.missing
+	if s.Evaluation != nil {
+		lacks = func(format string, args ...any) { s.note(report.LevelWarning, format, args...) }
+	}
 	for _, problem := range a.Problems {
 		s.missing("the audit's %s could not be read to its end: %s", called, problem)
 	}
 	if a.Skipped > 0 {
-		s.note(report.LevelWarning, "%d of %d lines of the audit's %s could not be understood and were passed over", a.Skipped, a.Lines, called)
+		lacks("%d of %d lines of the audit's %s could not be understood and were passed over", a.Skipped, a.Lines, called)
 	}
 	switch {
 	case a.At.IsZero():
-		s.note(report.LevelWarning, "the audit's %s holds no audit; is it that of Gatekeeper's audit, in JSON?", called)
+		lacks("the audit's %s holds no audit; is it that of Gatekeeper's audit, in JSON?", called)
 	case s.old(a.At):
 		s.note(report.LevelWarning, "the newest audit in the %s began at %s", called, a.At.UTC().Format(time.RFC3339))
 	}
 	if !a.At.IsZero() && !a.Finished {
-		s.note(report.LevelWarning, "the newest audit in the %s has no end, so violations may be missing from it", called)
+		lacks("the newest audit in the %s has no end, so violations may be missing from it", called)
 	}
 }
 

@@ -126,6 +126,9 @@ func Run(ctx context.Context, cfg Config) (*report.Report, error) {
 		},
 		images: map[string]*image{}, workloads: map[workloadKey]*workload{}, witnesses: map[objectKey]*witness{}, unreached: map[string]bool{},
 	}
+	if err := s.readNamespaces(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.readConstraints(ctx); err != nil {
 		return nil, err
 	}
@@ -181,13 +184,28 @@ func (s *survey) open(ctx context.Context) (closed func(), err error) {
 	return closed, nil
 }
 
-// readSettings reads what decides whom Gatekeeper asks about.
-func (s *survey) readSettings(ctx context.Context) {
+// readNamespaces reads the namespaces, or says that the one to look at is not
+// there: a report of a name that is mistyped would be empty, and look clean.
+func (s *survey) readNamespaces(ctx context.Context) error {
+	if s.Evaluation == nil && s.Namespace == "" {
+		return nil // nobody asks about labels
+	}
 	var err error
 	s.namespaces, err = s.Cluster.Namespaces(ctx, s.Namespace)
-	if err != nil {
+	switch {
+	case errors.Is(err, inventory.ErrNoNamespace):
+		return err
+	case err != nil && s.Evaluation == nil:
+		s.note(report.LevelWarning, "%v; whether there is a namespace %s is not known", err, s.Namespace)
+	case err != nil:
 		s.unread(ctx, err, "labels of namespaces are taken for absent, so a namespaceSelector may select others")
 	}
+	return nil
+}
+
+// readSettings reads what else decides whom Gatekeeper asks about.
+func (s *survey) readSettings(ctx context.Context) {
+	var err error
 	s.exclusions, err = s.Cluster.Exclusions(ctx, s.GatekeeperNamespace)
 	if err != nil {
 		s.unread(ctx, err, "namespaces that Gatekeeper leaves out are judged like others")

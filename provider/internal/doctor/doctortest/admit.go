@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/kubetest"
 )
 
 // admit admits a Pod or refuses it, as the webhook and the constraints say that
@@ -26,34 +27,34 @@ import (
 func (a *API) admit(w http.ResponseWriter, r *http.Request) {
 	pod := &unstructured.Unstructured{}
 	if err := json.NewDecoder(r.Body).Decode(&pod.Object); err != nil {
-		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		kubetest.Fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	if a.RefusePods != nil {
-		write(w, int(a.RefusePods.Code), a.RefusePods)
+		kubetest.Answer(w, int(a.RefusePods.Code), a.RefusePods)
 		return
 	}
 	namespace := a.namespace(pod.GetNamespace())
 	hook := a.hook()
 	if hook == nil || namespace == nil || !asked(hook, namespace) {
-		write(w, http.StatusCreated, pod)
+		kubetest.Answer(w, http.StatusCreated, pod)
 		return
 	}
 	if a.GatekeeperDown {
 		if hook.FailurePolicy != nil && *hook.FailurePolicy == admissionregistrationv1.Ignore {
-			write(w, http.StatusCreated, pod)
+			kubetest.Answer(w, http.StatusCreated, pod)
 			return
 		}
-		fail(w, http.StatusInternalServerError, metav1.StatusReasonInternalError,
+		kubetest.Fail(w, http.StatusInternalServerError, metav1.StatusReasonInternalError,
 			`Internal error occurred: failed calling webhook "validation.gatekeeper.sh": failed to call webhook: connection refused`)
 		return
 	}
 	denials := a.denials(pod, namespace)
 	if len(denials) == 0 {
-		write(w, http.StatusCreated, pod)
+		kubetest.Answer(w, http.StatusCreated, pod)
 		return
 	}
-	fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, `admission webhook "validation.gatekeeper.sh" denied the request: `+strings.Join(denials, "\n"))
+	kubetest.Fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, `admission webhook "validation.gatekeeper.sh" denied the request: `+strings.Join(denials, "\n"))
 }
 
 func (a *API) denials(pod *unstructured.Unstructured, namespace *corev1.Namespace) []string {

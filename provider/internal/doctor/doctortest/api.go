@@ -12,7 +12,6 @@
 package doctortest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,6 +23,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/kubetest"
 )
 
 // API is an API server in memory.
@@ -101,35 +102,6 @@ func (a *API) Writes() []string {
 	return slices.Clone(a.created)
 }
 
-// resource is what a request is about.
-type resource struct{ group, name, namespace, object string }
-
-func (r resource) String() string {
-	if r.group == "" {
-		return r.name
-	}
-	return r.name + "." + r.group
-}
-
-// parse reads /api/v1/… and /apis/GROUP/VERSION/….
-func parse(path string) (r resource) {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if parts[0] == "apis" {
-		r.group = parts[1]
-		parts = parts[1:]
-	}
-	parts = parts[2:]
-	if len(parts) > 2 && parts[0] == "namespaces" {
-		r.namespace = parts[1]
-		parts = parts[2:]
-	}
-	r.name = parts[0]
-	if len(parts) > 1 {
-		r.object = parts[1]
-	}
-	return r
-}
-
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
@@ -140,81 +112,86 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Date", now().UTC().Format(http.TimeFormat))
 	if r.URL.Path == "/version" {
-		write(w, http.StatusOK, map[string]string{"gitVersion": "v1.36.3"})
+		kubetest.Answer(w, http.StatusOK, map[string]string{"gitVersion": "v1.36.3"})
 		return
 	}
-	of := parse(r.URL.Path)
+	of, ok := kubetest.Parse(r.URL.Path)
+	if !ok {
+		kubetest.Fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
+		return
+	}
+	resource := of.GroupResource().String()
 	verb := "get"
 	switch {
 	case r.Method == http.MethodPost:
 		verb = "create"
-	case of.object == "":
+	case of.Name == "":
 		verb = "list"
 	}
 	switch {
-	case a.Forbid != nil && a.Forbid(verb, of.String()):
-		fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, fmt.Sprintf("%s is forbidden: User \"auditor\" cannot %s resource %q in API group %q at the cluster scope", of, verb, of.name, of.group))
+	case a.Forbid != nil && a.Forbid(verb, resource):
+		kubetest.Fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, fmt.Sprintf("%s is forbidden: User \"auditor\" cannot %s resource %q in API group %q at the cluster scope", resource, verb, of.Resource, of.Group))
 	case !a.knows(of):
-		fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
-	case verb == "create" && of.name == "pods" && r.URL.Query().Get("dryRun") == metav1.DryRunAll:
+		kubetest.Fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
+	case verb == "create" && of.Resource == "pods" && r.URL.Query().Get("dryRun") == metav1.DryRunAll:
 		a.admit(w, r)
 	case r.Method != http.MethodGet:
 		a.created = append(a.created, r.Method+" "+r.URL.Path)
-		fail(w, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "this API server is to be read only")
+		kubetest.Fail(w, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "this API server is to be read only")
 	case verb == "list":
 		a.list(w, r, of)
 	default:
 		for _, o := range a.objects {
-			if a.is(o, of) && o.GetNamespace() == of.namespace && o.GetName() == of.object {
-				write(w, http.StatusOK, o)
+			if a.is(o, of) && o.GetNamespace() == of.Namespace && o.GetName() == of.Name {
+				kubetest.Answer(w, http.StatusOK, o)
 				return
 			}
 		}
-		fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("%s %q not found", of, of.object))
+		kubetest.Fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("%s %q not found", resource, of.Name))
 	}
 }
 
 // is says whether an object is of a resource.
-func (a *API) is(o *unstructured.Unstructured, of resource) bool {
+func (a *API) is(o *unstructured.Unstructured, of kubetest.Target) bool {
 	gvk := o.GroupVersionKind()
-	if gvk.Group != of.group {
+	if gvk.Group != of.Group {
 		return false
 	}
 	if name, ok := builtin[gvk.Group+"/"+gvk.Kind]; ok {
-		return name == of.name
+		return name == of.Resource
 	}
 	// ExpansionTemplate's resource has no plural; of constraints it is the kind.
-	return strings.HasPrefix(of.name, strings.ToLower(gvk.Kind))
+	return strings.HasPrefix(of.Resource, strings.ToLower(gvk.Kind))
 }
 
 // knows says whether there is such a resource: a definition, or for constraints a
 // template, that makes it one.
-func (a *API) knows(of resource) bool {
+func (a *API) knows(of kubetest.Target) bool {
 	for _, name := range builtin {
-		if name == of.name {
+		if name == of.Resource {
 			return true
 		}
 	}
 	return slices.ContainsFunc(a.objects, func(o *unstructured.Unstructured) bool {
 		switch o.GetKind() {
 		case "CustomResourceDefinition":
-			return o.GetName() == of.String()
+			return o.GetName() == of.GroupResource().String()
 		case "ConstraintTemplate":
-			return o.GetName() == of.name && of.group == "constraints.gatekeeper.sh"
+			return o.GetName() == of.Resource && of.Group == "constraints.gatekeeper.sh"
 		}
 		return false
 	})
 }
 
-func (a *API) list(w http.ResponseWriter, r *http.Request, of resource) {
+func (a *API) list(w http.ResponseWriter, r *http.Request, of kubetest.Target) {
 	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
 	if err != nil {
-		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		kubetest.Fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	found := []*unstructured.Unstructured{}
 	for _, o := range a.objects {
-		if a.is(o, of) && (of.namespace == "" || o.GetNamespace() == of.namespace) && selector.Matches(labels.Set(o.GetLabels())) {
+		if a.is(o, of) && (of.Namespace == "" || o.GetNamespace() == of.Namespace) && selector.Matches(labels.Set(o.GetLabels())) {
 			found = append(found, o)
 		}
 	}
@@ -227,18 +204,5 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, of resource) {
 		rest = rest[:page]
 		meta["continue"] = strconv.Itoa(from + page)
 	}
-	write(w, http.StatusOK, map[string]any{"apiVersion": "v1", "kind": "List", "metadata": meta, "items": rest})
-}
-
-func fail(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
-	write(w, code, &metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-		Status:   metav1.StatusFailure, Code: int32(code), Reason: reason, Message: message, //nolint:gosec // a status of HTTP
-	})
-}
-
-func write(w http.ResponseWriter, code int, object any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(object) // a client that left does not read it
+	kubetest.Answer(w, http.StatusOK, map[string]any{"apiVersion": "v1", "kind": "List", "metadata": meta, "items": rest})
 }
