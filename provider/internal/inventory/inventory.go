@@ -12,6 +12,7 @@ package inventory
 
 import (
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -34,6 +35,7 @@ func New(cfg *rest.Config) (*Cluster, error) {
 	// would only make a report of many pages slow.
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next} })
 	objects, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server: %w", err)

@@ -245,3 +245,28 @@ func TestObjectsOfOtherKindsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// Whoever may write Pods must not fill the memory of whoever reads them.
+func TestLargeObjectsAreReadInSmallerPagesAndTooLargeOnesNotAtAll(t *testing.T) {
+	t.Parallel()
+	s := &inventorytest.Server{}
+	annotated := func(name string, size int) *unstructured.Unstructured {
+		o := object("v1", "Pod", "shop", name, nil)
+		o.SetAnnotations(map[string]string{"x": strings.Repeat("y", size)})
+		return o
+	}
+	for i := range 3 {
+		s.Put(annotated(fmt.Sprintf("pod-%d", i), 25<<20))
+	}
+	c := cluster(t, s)
+	seen := 0
+	visit := func(items []unstructured.Unstructured) error { seen += len(items); return nil }
+	if err := c.Visit(t.Context(), inventory.Pods, "", visit); err != nil || seen != 3 {
+		t.Errorf("%d of 3 large Pods with limits %v, error %v", seen, s.Limits(), err)
+	}
+	s.Put(annotated("pod-too-large", 70<<20))
+	if err := c.Visit(t.Context(), inventory.Pods, "", visit); !errors.As(err, new(*inventory.ReadError)) || !strings.Contains(err.Error(), "cannot list pods: ") ||
+		!strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Errorf("of one that is too large: %.200v", err)
+	}
+}

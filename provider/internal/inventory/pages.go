@@ -47,6 +47,9 @@ func read[T any](ctx context.Context, list func(context.Context, metav1.ListOpti
 			expired++
 			options.Continue = resume(err)
 			continue
+		case errors.Is(err, errTooLarge) && options.Limit > 1:
+			options.Limit = max(options.Limit/5, 1) // 0 would be all of them
+			continue
 		case err != nil:
 			return err
 		}
