@@ -83,12 +83,12 @@ func (e estate) classes(r report.Report) map[string]verify.Class {
 
 func (e estate) saysWhatIsCutOff(t *testing.T) {
 	// Nobody is asked.
-	r := plugin{env: []string{nobody}}.report(t, 0, "--from-status")
+	r := plugin{env: []string{nobody}}.report(t, 2, "--from-status")
 	want := fmt.Sprintf("%s: %d of %d violations are listed", e.constraint, listed, estateViolations)
 	if !slices.ContainsFunc(r.Notices, func(n report.Notice) bool {
-		return n.Level == report.LevelWarning && strings.Contains(n.Text, want)
-	}) {
-		t.Errorf("no warning says that %s: %v", want, r.Notices)
+		return n.Level == report.LevelError && strings.Contains(n.Text, want)
+	}) || r.Complete {
+		t.Errorf("it is complete: %v, and does not say that %s: %v", r.Complete, want, r.Notices)
 	}
 	if got := e.places(r); got != listed {
 		t.Errorf("it has %d violations, want the %d of the status", got, listed)
