@@ -261,11 +261,11 @@ func TestLargeObjectsAreReadInSmallerPagesAndTooLargeOnesNotAtAll(t *testing.T) 
 	c := cluster(t, s)
 	seen := 0
 	visit := func(items []unstructured.Unstructured) error { seen += len(items); return nil }
-	if err := c.Visit(t.Context(), inventory.Pods, "", visit); err != nil || seen != 3 {
+	if err := c.Visit(t.Context(), podspec.Pods, "", visit); err != nil || seen != 3 {
 		t.Errorf("%d of 3 large Pods with limits %v, error %v", seen, s.Limits(), err)
 	}
 	s.Put(annotated("pod-too-large", 70<<20))
-	if err := c.Visit(t.Context(), inventory.Pods, "", visit); !errors.As(err, new(*inventory.ReadError)) || !strings.Contains(err.Error(), "cannot list pods: ") ||
+	if err := c.Visit(t.Context(), podspec.Pods, "", visit); !errors.As(err, new(*inventory.ReadError)) || !strings.Contains(err.Error(), "cannot list pods: ") ||
 		!strings.Contains(err.Error(), "larger than 64 MiB") {
 		t.Errorf("of one that is too large: %.200v", err)
 	}
