@@ -32,11 +32,11 @@ func TestPolicyReportsFollowWhatRuns(t *testing.T) {
 		t.Errorf("the account may not read all: %v", r.Notices)
 	}
 	// Who may not write them is not told whether the cluster knows them.
-	if said := (plugin{}).run(t, 2, "report", "--apply"); !strings.Contains(said.stderr, "the cluster does not know PolicyReports") {
+	if said := (plugin{}).run(t, 2, "report", "--apply"); !strings.Contains(said.stderr, "the cluster does not know policyreports of ") {
 		t.Errorf("without their CRD it said %s", said.stderr)
 	}
 	defineKind(t, "testdata/policyreports.yaml", "policyreports.wgpolicyk8s.io")
-	if said := account.run(t, 2, "report", "--apply"); !strings.Contains(said.stderr, "may not write PolicyReports") {
+	if said := account.run(t, 2, "report", "--apply"); !strings.Contains(said.stderr, "allow the verbs create and patch on policyreports ") {
 		t.Errorf("without permission it said %s", said.stderr)
 	}
 	allowApply(t)
@@ -118,7 +118,7 @@ kind: ClusterRole
 metadata: {name: image-report-apply}
 rules:
   - apiGroups: [wgpolicyk8s.io]
-    resources: [policyreports]
+    resources: [policyreports, clusterpolicyreports]
     verbs: [create, patch, list, delete]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
