@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,22 @@ const DefaultProvider = "endor-gatekeeper-provider"
 // provider of that name does not verify. None is not an error, nor is a cluster
 // that does not know their kind.
 func DenyingConstraints(ctx context.Context, client dynamic.Interface, provider string) ([]string, error) {
+	list, err := asking(ctx, client, provider)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range list {
+		if denies(c) {
+			names = append(names, c.GetName())
+		}
+	}
+	return names, nil
+}
+
+// asking are the constraints that ask the provider of that name; none in a
+// cluster that does not know their kind.
+func asking(ctx context.Context, client dynamic.Interface, provider string) ([]unstructured.Unstructured, error) {
 	list, err := client.Resource(Constraints).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -31,13 +48,7 @@ func DenyingConstraints(ctx context.Context, client dynamic.Interface, provider 
 	if err != nil {
 		return nil, fmt.Errorf("list the constraints of kind K8sEndorSignedImages: %w", err)
 	}
-	var names []string
-	for _, c := range list.Items {
-		if asks(c, provider) && denies(c) {
-			names = append(names, c.GetName())
-		}
-	}
-	return names, nil
+	return slices.DeleteFunc(list.Items, func(c unstructured.Unstructured) bool { return !asks(c, provider) }), nil
 }
 
 // asks takes what it cannot read for a question to any provider.

@@ -5,14 +5,11 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 )
@@ -93,18 +90,12 @@ func (e *Enforcement) Run(ctx context.Context) error {
 }
 
 func (e *Enforcement) count(ctx context.Context) error {
-	list, err := e.client.Resource(Constraints).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) { // no template, so no constraints
-		list, err = &unstructured.UnstructuredList{}, nil
-	}
+	list, err := asking(ctx, e.client, e.provider)
 	if err != nil {
-		return fmt.Errorf("list the constraints of kind K8sEndorSignedImages: %w", err)
+		return err
 	}
 	actions, broken := map[string]int{}, 0
-	for _, c := range list.Items {
-		if !asks(c, e.provider) {
-			continue
-		}
+	for _, c := range list {
 		actions[action(c)]++
 		if _, marked := c.GetAnnotations()[BreakGlassAnnotation]; marked {
 			broken++
