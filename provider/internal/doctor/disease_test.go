@@ -68,6 +68,8 @@ func TestEachDiseaseIsFoundByItsCheck(t *testing.T) {
 		{name: "a namespace that the webhook leaves out", infect: hook("namespaceSelector", map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": []any{"production", "gatekeeper-system", "endor-gatekeeper-provider"}},
 		}}), want: []string{"unknown fail-closed", "warning webhook-namespaces"}, found: "production"},
+		{name: "a namespace with the label that Gatekeeper heeds", infect: label("production", "admission.gatekeeper.sh/ignore", ""),
+			want: []string{"unknown fail-closed", "warning webhook-namespaces"}, found: "labeled admission.gatekeeper.sh/ignore: production"},
 		{name: "a CA of Gatekeeper's that cannot be read", infect: func(a *doctortest.API) {
 			a.ChangeWebhook(func(h map[string]any) { set(h, "AAAA", "clientConfig", "caBundle") })
 		}, want: []string{"error webhook-ca"}},

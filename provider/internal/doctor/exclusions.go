@@ -31,21 +31,34 @@ func webhookNamespaces(_ context.Context, s *scene) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var left []string
+	var ignored, left []string
 	for _, ns := range sc.namespaces {
-		if !sc.selected(ns) && ns.Labels[ignoreLabel] == "" && !slices.Contains(s.exempt(), ns.Name) && len(sc.denying(ns, sample(podspec.Pods.GVK(), ns.Name))) > 0 {
+		if sc.selected(ns) || slices.Contains(s.exempt(), ns.Name) || len(sc.denying(ns, sample(podspec.Pods.GVK(), ns.Name))) == 0 {
+			continue
+		}
+		if _, ok := ns.Labels[ignoreLabel]; ok {
+			ignored = append(ignored, ns.Name)
+		} else {
 			left = append(left, ns.Name)
 		}
 	}
-	if len(left) == 0 {
-		return nil, nil
+	var results []result
+	if len(ignored) > 0 {
+		results = append(results, warn("", "Find out who set it and remove it, or let the constraints exclude them, so that both say the same. "+ignoreLabelPolicy+" keeps it from being set where Gatekeeper does not see it.",
+			"labeled %s: %s, whose Pods constraints deny: any image runs there", ignoreLabel, some(ignored)))
 	}
-	return []result{warn(webhookID, "Take them out of the value validatingWebhookExemptNamespacesLabels of Gatekeeper's chart, or let the constraints exclude them, so that both say the same.",
-		"its namespaceSelector (%s) leaves out %s, whose Pods constraints deny: any image runs there", selector(hook.NamespaceSelector), some(left))}, nil
+	if len(left) > 0 {
+		results = append(results, warn(webhookID, "Take them out of the value validatingWebhookExemptNamespacesLabels of Gatekeeper's chart, or let the constraints exclude them, so that both say the same.",
+			"its namespaceSelector (%s) leaves out %s, whose Pods constraints deny: any image runs there", selector(hook.NamespaceSelector), some(left)))
+	}
+	return results, nil
 }
 
-// ignoreLabel exempts a namespace from Gatekeeper.
-const ignoreLabel = "admission.gatekeeper.sh/ignore"
+const (
+	// ignoreLabel exempts a namespace from Gatekeeper.
+	ignoreLabel       = "admission.gatekeeper.sh/ignore"
+	ignoreLabelPolicy = "deploy/gatekeeper/ignore-label.yaml"
+)
 
 // some lists names, but not all of very many.
 func some(names []string) string {
