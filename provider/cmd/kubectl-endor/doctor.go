@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/apianswer"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/config"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/doctor"
@@ -116,6 +117,7 @@ func (o *doctorOptions) connect(cfg *rest.Config) error {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
 	}
+	apianswer.Bound(cfg)
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return err

@@ -4,8 +4,10 @@
 package main
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -45,6 +47,13 @@ func TestDoctor(t *testing.T) {
 		t.Cleanup(server.Close)
 		servers[name] = server.URL
 	}
+	huge, err := manifests.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(endlessSecrets(huge))
+	t.Cleanup(server.Close)
+	servers["huge"] = server.URL
 	emulator := endortest.Start(t, endortest.Config{})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/doctor",
@@ -63,5 +72,21 @@ func TestDoctor(t *testing.T) {
 			}
 			return nil
 		},
+	})
+}
+
+// endlessSecrets answers questions for a Secret with one that does not end.
+func endlessSecrets(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "/secrets/") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		piece := []byte(strings.Repeat("A", 1<<20))
+		_, err := w.Write([]byte(`{"apiVersion":"v1","kind":"Secret","data":{"tls.crt":"`))
+		for err == nil {
+			_, err = w.Write(piece)
+		}
 	})
 }

@@ -41,6 +41,7 @@ const (
 // layers are the directions of imports between our packages, from those that
 // stand alone up to those that use the others.
 var layers = []rule{
+	alone("apianswer"),
 	alone("imageref"),
 	alone("buildinfo"),
 	alone("certs"),
@@ -69,7 +70,7 @@ var layers = []rule{
 	only("localprovider", "certs", "engine", "externaldata", "verify"),
 	only("report", "engine", "podspec", "question", "verify"),
 	alone("gatekeeper"),
-	only("inventory", "podspec"),
+	only("inventory", "apianswer", "podspec"),
 	only("survey", "engine", "gatekeeper", "imageref", "inventory", "podspec", policies, "report", "verify"),
 	only("render", "findings", "podspec", "printable", "report", "verify"),
 	only("doctor", "buildinfo", "certs", "cluster", "config", "endor", "engine", "podspec", policies, "printable", "question"),

@@ -12,7 +12,6 @@ package inventory
 
 import (
 	"fmt"
-	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,6 +19,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/apianswer"
 )
 
 // Cluster is a cluster to be read.
@@ -35,7 +36,7 @@ func New(cfg *rest.Config) (*Cluster, error) {
 	// would only make a report of many pages slow.
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next} })
+	apianswer.Bound(cfg)
 	objects, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server: %w", err)

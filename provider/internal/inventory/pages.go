@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/apianswer"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
 
@@ -47,7 +48,7 @@ func read[T any](ctx context.Context, list func(context.Context, metav1.ListOpti
 			expired++
 			options.Continue = resume(err)
 			continue
-		case errors.Is(err, errTooLarge) && options.Limit > 1:
+		case errors.Is(err, apianswer.ErrTooLarge) && options.Limit > 1:
 			options.Limit = max(options.Limit/5, 1) // 0 would be all of them
 			continue
 		case err != nil:
