@@ -25,8 +25,17 @@ const (
 	defaultTimeout  = 10 * time.Second
 )
 
+// The most that the SDK may be told: spans in a queue or batch, for which it makes
+// room at once, and which take about a KiB each while the collector is away; and a
+// time, of 24 days.
+const (
+	mostSpans        = 1 << 16
+	mostMilliseconds = 1<<31 - 1
+)
+
 // settings are those of the exporter. What concerns sampling, batches, limits and
-// the resource is read by the SDK itself, and the sampler looked at before.
+// the resource is read by the SDK itself, and sampler and batches looked at before.
+// Every number is good as a limit of spans: below zero it is none.
 type settings struct {
 	endpoint string // the whole address
 	headers  http.Header
@@ -60,9 +69,9 @@ func read(getenv func(string) string) (s settings, on bool, err error) {
 	}
 	s.timeout = defaultTimeout
 	if t := of("TIMEOUT"); t != "" {
-		ms, err := strconv.ParseUint(t, 10, 31)
-		if err != nil || ms == 0 {
-			errs = append(errs, fmt.Errorf("OTEL_EXPORTER_OTLP_TIMEOUT is %q; it is a number of milliseconds", t))
+		ms, err := number("OTEL_EXPORTER_OTLP_TIMEOUT", t, "milliseconds", mostMilliseconds)
+		if err != nil {
+			errs = append(errs, err)
 		}
 		s.timeout = time.Duration(ms) * time.Millisecond
 	}
@@ -76,7 +85,37 @@ func read(getenv func(string) string) (s settings, on bool, err error) {
 	if s.tls, err = certificates(of("CERTIFICATE"), of("CLIENT_CERTIFICATE"), of("CLIENT_KEY")); err != nil {
 		errs = append(errs, err)
 	}
-	return s, true, errors.Join(append(errs, sampler(getenv))...)
+	return s, true, errors.Join(append(errs, sampler(getenv), batches(getenv))...)
+}
+
+// number reads one from 1 to most. Its error says of what.
+func number(name, value, what string, most int64) (int64, error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("%s is %q; it is a number of %s, from 1 to %d", name, value, what, most)
+	}
+	return n, nil
+}
+
+// batches says what is wrong with their sizes and times. The SDK would panic, look
+// for spans without a pause, or say nothing and take its default.
+func batches(getenv func(string) string) error {
+	var errs []error
+	for _, v := range []struct {
+		name, what string
+		most       int64
+	}{
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "spans", mostSpans},
+		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "spans", mostSpans},
+		{"OTEL_BSP_SCHEDULE_DELAY", "milliseconds", mostMilliseconds},
+		{"OTEL_BSP_EXPORT_TIMEOUT", "milliseconds", mostMilliseconds},
+	} {
+		if value := getenv(v.name); value != "" {
+			_, err := number(v.name, value, v.what, v.most)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // sampler says what is wrong with it. The SDK would only log that, and trace

@@ -89,6 +89,19 @@ func TestEveryVariableThatIsWrongIsNamedAndNoneIsRepeatedThatIsSecret(t *testing
 		{"OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Basic hunter2=="},
 		{"OTEL_TRACES_SAMPLER", "sometimes"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s"},
+		// The SDK would end the program with a stack trace, as if there were no room.
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "-1"},
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "50000000000"},
+		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1"},
+		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "65537"},
+		// It would look for spans without a pause, also where the time overflows.
+		{"OTEL_BSP_SCHEDULE_DELAY", "0"},
+		{"OTEL_BSP_SCHEDULE_DELAY", "-5"},
+		{"OTEL_BSP_SCHEDULE_DELAY", "9223372036854775807"},
+		{"OTEL_BSP_EXPORT_TIMEOUT", "0"},
+		// It would take its default, and say so to nobody.
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "many"},
+		{"OTEL_BSP_SCHEDULE_DELAY", "5s"},
 		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent"},
 		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/nonexistent"},
@@ -115,6 +128,47 @@ func TestEveryVariableThatIsWrongIsNamedAndNoneIsRepeatedThatIsSecret(t *testing
 	}, asItIs)
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("three variables are wrong, and told is: %v", err)
+	}
+}
+
+// What passes the look at the variables does not make the SDK, which reads them
+// from the environment, panic, spin or hang. Not parallel, since they are set there.
+//
+//nolint:paralleltest // see above
+func TestNumbersAtTheirBoundsLoseNoSpan(t *testing.T) {
+	limits := []string{
+		"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT",
+		"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+		"OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+	}
+	for _, tc := range []struct{ name, size, delay, timeout, limit string }{
+		{"the least", "1", "1", "5000", "-9223372036854775808"},
+		{"the most", "65536", "2147483647", "2147483647", "9223372036854775807"},
+		{"nothing of an attribute", "", "", "", "0"},
+		{"no numbers", "", "", "", "many"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCollector(t)
+			env := map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": c.url, "OTEL_EXPORTER_OTLP_TIMEOUT": tc.timeout,
+				"OTEL_BSP_MAX_QUEUE_SIZE": tc.size, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": tc.size,
+				"OTEL_BSP_SCHEDULE_DELAY": tc.delay, "OTEL_BSP_EXPORT_TIMEOUT": tc.timeout,
+			}
+			for _, limit := range limits {
+				env[limit] = tc.limit
+			}
+			for name, value := range env {
+				t.Setenv(name, value)
+			}
+			tr, err := newTracing(t, env, asItIs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			span(t, tr)
+			if got := c.spans(); len(got) != 1 {
+				t.Errorf("%d spans, want 1", len(got))
+			}
+		})
 	}
 }
 
