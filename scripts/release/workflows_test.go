@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -32,6 +33,11 @@ var (
 
 	// What others write, titles and branches say, becomes part of the script.
 	inserted = regexp.MustCompile(`\$\{\{`)
+
+	// buildx runs its builder as a privileged container, of an image whose tag moves
+	// unless it is told another.
+	builder       = regexp.MustCompile(`buildx\s+create\b[^\n;&|]*`)
+	pinnedBuilder = regexp.MustCompile(`--driver-opt[ =]"?image=[\w./-]+:v\d+\.\d+\.\d+@sha256:[0-9a-f]{64}\b`)
 )
 
 // problems are what a workflow does that none should.
@@ -96,6 +102,11 @@ func problemsOfJob(name, id string, job *actionlint.Job) []string {
 			if inserted.MatchString(exec.Run.Value) {
 				found = append(found, "job "+id+" inserts an expression into a script, where a variable of env would do: "+exec.Run.Value)
 			}
+			for _, create := range builder.FindAllString(strings.ReplaceAll(exec.Run.Value, "\\\n", " "), -1) {
+				if !pinnedBuilder.MatchString(create) {
+					found = append(found, "job "+id+" makes a builder of an image that is not pinned by digest with its version beside it: "+create)
+				}
+			}
 		case *actionlint.ExecAction:
 			keeps := exec.Inputs["persist-credentials"]
 			if strings.HasPrefix(exec.Uses.Value, "actions/checkout@") && (keeps == nil || keeps.Value.Value != "false") {
@@ -156,6 +167,8 @@ func TestBrokenWorkflowsAreFound(t *testing.T) {
 		{"what strangers send", "on:\n  push:\n    tags: [\"v*.*.*\"]", "on: pull_request_target", "with secrets"},
 		{"a job without an end", "    timeout-minutes: 90\n", "", "no timeout"},
 		{"a job that waits for none", "needs: [test, build]", "needs: [test, biuld]", "biuld"},
+		{"a builder of whatever is the newest", " --driver-opt image=docker.io/moby/buildkit:v0.32.2@sha256:28a898719c18a33f4e8000685287fa36fd0dd9560c6440227d3a732d79bb41d8", "", "not pinned by digest"},
+		{"a builder of a tag", "@sha256:28a898719c18a33f4e8000685287fa36fd0dd9560c6440227d3a732d79bb41d8", "", "not pinned by digest"},
 		{"two releases at a time", "concurrency:\n  group: release-${{ github.ref }}\n  cancel-in-progress: false\n", "", "no concurrency"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -169,6 +182,74 @@ func TestBrokenWorkflowsAreFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What GitHub calls the latest release is what /releases/latest leads to. A fix of
+// an older line that comes after a newer one must not become it.
+func TestTheLatestReleaseIsTheOneWithTheHighestVersion(t *testing.T) {
+	t.Parallel()
+	script := scriptOf(t, "release.yaml", "publish", "Make the release")
+	for _, tc := range []struct{ name, tag, published, want string }{
+		{"the first", "v0.1.0", "", "--latest"},
+		{"a newer one", "v1.10.0", "v1.9.0 v1.2.0", "--latest"},
+		{"a fix of an older line", "v1.1.9", "v1.2.0 v1.1.8", "--latest=false"},
+		{"a fix of an older line, by number", "v1.9.1", "v1.9.0 v1.10.0", "--latest=false"},
+		{"one to try", "v2.0.0-rc.1", "v1.2.0", "--prerelease"},
+		{"one to try of an older line", "v1.1.9-rc.1", "v1.2.0", "--prerelease"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			// A gh that knows releases, one of them to try and one a draft, and writes down
+			// which it is to make.
+			const gh = `#!/bin/sh
+case "$1 $2" in
+"release list")
+	printf '%s\n' $PUBLISHED
+	case "$*" in *--exclude-pre-releases*) ;; *) echo v8.0.0-rc.1 ;; esac
+	case "$*" in *--exclude-drafts*) ;; *) echo v9.0.0 ;; esac
+	;;
+"release create") echo "$@" >>made ;;
+*) exit 1 ;;
+esac
+`
+			if err := os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), "bash", "-e", "-c", script) // as GitHub runs it
+			cmd.Dir = dir
+			cmd.Env = []string{
+				"PATH=" + dir + ":" + os.Getenv("PATH"), "PUBLISHED=" + tc.published,
+				"GITHUB_REF_NAME=" + tc.tag, "GITHUB_REPOSITORY=acme/provider",
+			}
+			if output, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			made, err := os.ReadFile(filepath.Join(dir, "made"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Fields(string(made)); len(got) < 3 || got[2] != tc.tag || !slices.Contains(got, tc.want) || strings.Count(string(made), "latest")+strings.Count(string(made), "prerelease") != 1 {
+				t.Errorf("gh %s; want %s", made, tc.want)
+			}
+		})
+	}
+}
+
+// scriptOf is what a step of a workflow runs.
+func scriptOf(t *testing.T, name, job, step string) string {
+	t.Helper()
+	workflow, errs := actionlint.Parse(workflows(t)[name])
+	if workflow == nil || workflow.Jobs[job] == nil {
+		t.Fatalf("%s has no job %s: %v", name, job, errs)
+	}
+	for _, s := range workflow.Jobs[job].Steps {
+		if run, ok := s.Exec.(*actionlint.ExecRun); ok && s.Name != nil && s.Name.Value == step {
+			return run.Run.Value
+		}
+	}
+	t.Fatalf("job %s of %s runs no step %q", job, name, step)
+	return ""
 }
 
 // The archives and the image are of one Go, down to the patch.
