@@ -53,6 +53,52 @@ func TestNothingIsLeftOfTheReleaseWithItsPolicyAfterAnUninstall(t *testing.T) {
 	mustHaveNoPolicy(t)
 }
 
+// An upgrade that turns the policy off takes the template away, and Gatekeeper
+// all its constraints with it, unless Helm was told to keep it, as
+// docs/upgrading.md has it.
+func TestAnUpgradeWithoutThePolicyTakesConstraintsAwayUnlessHelmKeepsTheTemplate(t *testing.T) {
+	ofCluster.reinstallLater(t)
+	p := newPlace(t)
+	p.deny(t)
+	annotate := func(annotation string) {
+		if _, err := cluster.Kubectl(t.Context(), "annotate", "constrainttemplate", "k8sendorsignedimages", annotation); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := func() string {
+		// Where a kind is gone there are none.
+		output, _ := cluster.Kubectl(t.Context(), "get", "constrainttemplate/k8sendorsignedimages", "k8sendorsignedimages/"+p.name,
+			"-o", "jsonpath={range .items[*]}{.metadata.uid} {.metadata.deletionTimestamp}{end}")
+		return output
+	}
+	before := ids()
+
+	annotate("helm.sh/resource-policy=keep")
+	for _, helm := range []string{buildHelm3(t), "helm"} {
+		r := release{name: ofCluster.name, helm: helm, values: cluster.ChartValues()}
+		r.mustRun(t, "upgrade", "--set", "policies.enabled=false")
+		if manifest, err := r.run(t, "get", "manifest", r.name); err != nil || strings.Contains(manifest, "kind: ConstraintTemplate") {
+			t.Fatalf("%s: the release still has the template (%v)", helm, err)
+		}
+		if after := ids(); before == "" || after != before {
+			t.Errorf("%s: template and constraint were %q and are %q", helm, before, after)
+		}
+		p.mustJudge(t)
+		// And what turns it on again takes the template over.
+		r.mustRun(t, "upgrade")
+		if after := ids(); after != before {
+			t.Errorf("%s, with the policy again: template and constraint were %q and are %q", helm, before, after)
+		}
+	}
+
+	annotate("helm.sh/resource-policy-")
+	ofCluster.mustRun(t, "upgrade", append(cluster.ChartValues(), "--set", "policies.enabled=false")...)
+	if err := cluster.Provider.Stop(); err != nil {
+		t.Error(err)
+	}
+	mustHaveNoPolicy(t)
+}
+
 // mustRefuseUninstall holds that the check before an uninstall fails.
 func (r release) mustRefuseUninstall(t *testing.T) {
 	t.Helper()
