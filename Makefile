@@ -220,6 +220,7 @@ verify: need-go ## Fail if something generated, a go.mod or the format is out of
 	go mod tidy -diff
 	go -C scripts/tools mod tidy -diff
 	go -C scripts/perfdoc mod tidy -diff
+	go -C scripts/perfdoc test ./...
 	go -C scripts/perfdoc run . -check
 	go -C scripts/chart mod tidy -diff
 	go -C scripts/cluster mod tidy -diff

@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // root is the repository, seen from the folder that "go -C" runs this in.
@@ -69,16 +70,33 @@ func run(ctx context.Context, bench, check bool) error {
 	return errors.Join(put(page, text, check), put(filepath.Join(root, "docs", "performance.svg"), plot, check))
 }
 
-// measure runs the benchmarks and shows their output while it is written.
+// measure runs the benchmarks and shows their output while it is written. Its
+// first line says of when and what it is.
 func measure(ctx context.Context, file string) error {
-	var output bytes.Buffer
+	line, err := when(ctx, root, time.Now())
+	if err != nil {
+		return err
+	}
+	output := bytes.NewBufferString(line)
 	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", "bench", "bench-admission")
 	cmd.Dir = root
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&output, os.Stdout), os.Stderr
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(output, os.Stdout), os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("make bench bench-admission: %w", err)
 	}
 	return os.WriteFile(file, output.Bytes(), 0o644)
+}
+
+// when gives a line of configuration, as benchmarks print them: the day, in UTC, and
+// the commit in the folder, marked if what is there is not all committed.
+func when(ctx context.Context, dir string, now time.Time) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty")
+	cmd.Dir = dir
+	commit, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("git describe --always --dirty: %w", err)
+	}
+	return fmt.Sprintf("measured: %s at commit %s\n", now.UTC().Format(time.DateOnly), bytes.TrimSpace(commit)), nil
 }
 
 func put(file string, content []byte, check bool) error {

@@ -42,7 +42,12 @@ func fill(page []byte, m *measures) ([]byte, error) {
 }
 
 func writeMachine(out *bytes.Buffer, m *measures) {
-	fmt.Fprintf(out, "Measured on %s/%s with %s, %s cores (%s).\n", m.config["goos"], m.config["goarch"], m.config["go"], m.config["cores"], m.config["cpu"])
+	fmt.Fprintf(out, "Measured on %s/%s with %s, %s cores (%s)", m.config["goos"], m.config["goarch"], m.config["go"], m.config["cores"], m.config["cpu"])
+	// The first files did not say when they were made.
+	if when := m.config["measured"]; when != "" {
+		fmt.Fprintf(out, ", on %s", when)
+	}
+	fmt.Fprintln(out, ".")
 }
 
 // aim is what a figure should be.
