@@ -11,15 +11,20 @@ import (
 )
 
 // Cut gives at most limit bytes of s, with a ? for every character that is not
-// printable ASCII.
+// printable ASCII. It is a string of its own, which keeps nothing else of s alive.
 func Cut(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
+	var cut strings.Builder
+	cut.Grow(min(len(s), limit))
+	for _, r := range s {
+		if cut.Len() == limit {
+			break
 		}
-		return r
-	}, s)
-	return s[:min(len(s), limit)]
+		if r < ' ' || r > '~' {
+			r = '?'
+		}
+		cut.WriteByte(byte(r))
+	}
+	return cut.String()
 }
 
 // Count says how many: 1 image, 2 images.

@@ -4,6 +4,8 @@
 package printable_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/printable"
@@ -29,6 +31,27 @@ func TestCut(t *testing.T) {
 			t.Errorf("%s: Cut(%q, %d) = %q, want %q", tc.name, tc.in, tc.limit, got, tc.want)
 		}
 	}
+}
+
+// Of a text that is cut for a log the rest must not stay in memory.
+func TestWhatIsCutOffIsNotKept(t *testing.T) {
+	var kept [50]string
+	before := heap()
+	for i := range kept {
+		kept[i] = printable.Cut(strings.Repeat("x", 1<<20), 10)
+	}
+	if grew := heap() - before; grew > 8<<20 {
+		t.Errorf("%d texts of 10 letters hold %d MiB", len(kept), grew>>20)
+	}
+	runtime.KeepAlive(kept)
+}
+
+// heap is what lives on it.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestCount(t *testing.T) {
