@@ -19,27 +19,17 @@ package decisionlog
 import (
 	"context"
 	"encoding/hex"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/linequeue"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
-)
-
-const (
-	// queued lines are some seconds of a busy cluster's.
-	queued = 4096
-
-	// closing is how long the writer has for what is queued at the end. A pipe that
-	// nobody reads would hold it for ever.
-	closing = time.Second
 )
 
 // Config configures a [Log]. Out is required.
@@ -50,7 +40,7 @@ type Config struct {
 	// Sample is the share of hits that is written, from 0 to 1.
 	Sample float64
 
-	Log        *slog.Logger          // hears that lines cannot be written; nil means nobody
+	Log        *slog.Logger          // hears that lines are lost; nil means nobody. It must not wait
 	Registerer prometheus.Registerer // nil means that nobody reads the metrics
 	Now        func() time.Time      // the wall clock; nil means that of the system
 }
@@ -58,15 +48,8 @@ type Config struct {
 // Log writes decisions. Its [Log.Observe] is a [verify.Config]'s Observe.
 type Log struct {
 	cfg   Config
-	lines chan line
-	done  chan struct{} // closed once the writer ended
-
-	written, dropped, failed prometheus.Counter
-
-	closing struct {
-		sync.RWMutex // protects closed, and lines from being closed while somebody sends
-		closed       bool
-	}
+	lines *linequeue.Queue
+	last  string // what was wrong with Out; the writer's
 }
 
 // New makes a log and starts its writer. Close must be called.
@@ -77,15 +60,11 @@ func New(cfg Config) *Log {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	results := promauto.With(cfg.Registerer).NewCounterVec(prometheus.CounterOpts{
-		Name: "decision_log_lines_total",
-		Help: "Lines of the decision log, by result (written; dropped because the writer does not keep up; or error).",
-	}, []string{"result"})
-	l := &Log{
-		cfg: cfg, lines: make(chan line, queued), done: make(chan struct{}),
-		written: results.WithLabelValues("written"), dropped: results.WithLabelValues("dropped"), failed: results.WithLabelValues("error"),
-	}
-	go l.write()
+	l := &Log{cfg: cfg}
+	l.lines = linequeue.New(linequeue.Config{
+		Out: cfg.Out, Results: linequeue.NewResults(cfg.Registerer, "decision_log_lines_total", "decision log"),
+		Failed: l.failed, LeftOut: l.leftOut,
+	})
 	return l
 }
 
@@ -99,17 +78,8 @@ func (l *Log) Observe(ctx context.Context, a *verify.Answer) {
 		id := span.TraceID()
 		entry.TraceID = hex.EncodeToString(id[:])
 	}
-	l.closing.RLock()
-	defer l.closing.RUnlock()
-	if l.closing.closed {
-		l.dropped.Inc()
-		return
-	}
-	select {
-	case l.lines <- entry:
-	default:
-		l.dropped.Inc()
-	}
+	// What waits is the line and not the answer, whose key may be huge.
+	_, _ = l.lines.Write(entry.json())
 }
 
 // sampled says whether a hit is written.
@@ -117,45 +87,24 @@ func (l *Log) sampled() bool {
 	return l.cfg.Sample > 0 && rand.Float64() < l.cfg.Sample //nolint:gosec // a sample has to be fair, not secret
 }
 
-// write is the writer. What is wrong with Out is said once, and again when it is
-// something else.
-func (l *Log) write() {
-	defer close(l.done)
-	last := ""
-	for entry := range l.lines {
-		_, err := l.cfg.Out.Write(entry.json())
-		if err == nil {
-			l.written.Inc()
-			last = ""
-			continue
-		}
-		l.failed.Inc()
-		if text := err.Error(); text != last {
-			last = text
-			l.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "cannot write to the decision log", slog.String("error", text))
-		}
+// failed says what is wrong with Out, and again only when it is something else or
+// when lines were written meanwhile.
+func (l *Log) failed(err error) {
+	if text := err.Error(); text != l.last {
+		l.last = text
+		l.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "cannot write to the decision log", slog.String("error", text))
 	}
 }
 
-// errStuck says that lines are lost at the end.
-var errStuck = errors.New("decision log: nobody takes its lines, so the last ones are lost")
+func (l *Log) leftOut(lines int64) {
+	l.last = ""
+	l.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "the decision log lacks lines", slog.Int64("left_out", lines))
+}
 
 // Close writes what is queued, but does not wait for long, and closes Out.
 func (l *Log) Close() error {
-	l.closing.Lock()
-	closed := l.closing.closed
-	l.closing.closed = true
-	l.closing.Unlock()
-	if !closed {
-		close(l.lines)
-	}
-	select {
-	case <-l.done:
-	case <-time.After(closing):
-		return errStuck
-	}
-	if c, ok := l.cfg.Out.(io.Closer); ok {
-		return c.Close()
+	if err := l.lines.Close(); err != nil {
+		return fmt.Errorf("decision log: %w", err)
 	}
 	return nil
 }

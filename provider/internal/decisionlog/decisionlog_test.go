@@ -5,13 +5,14 @@ package decisionlog_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -194,25 +195,37 @@ func TestAFullDiskIsSaidOnceAndCounted(t *testing.T) {
 	if got := strings.Count(said.String(), "no space left"); got != 1 {
 		t.Errorf("it is said %d times, want once:\n%s", got, &said)
 	}
+	if got := strings.Count(said.String(), "left_out=3"); got != 1 {
+		t.Errorf("it is said %d times that 3 lines are left out, want once:\n%s", got, &said)
+	}
 	if failed, written := counted(t, reg, "error"), counted(t, reg, "written"); failed != 3 || written != 2 || out.Count("\n") != 2 {
 		t.Errorf("%d failed, %d were written and %d are there; want 3, 2 and 2", failed, written, out.Count("\n"))
 	}
 }
 
-func TestObserveAndCloseAtTheSameTime(t *testing.T) {
-	t.Parallel()
-	for range 50 {
-		log := decisionlog.New(decisionlog.Config{Out: &logtest.Log{}})
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for range 100 {
-				log.Observe(context.Background(), hit(t, verify.FromStale))
-			}
-		}()
-		if err := log.Close(); err != nil {
-			t.Error(err)
-		}
-		<-done
+// Keys that name no image are as large as a request may be.
+func TestHugeKeysDoNotFillTheMemoryWhileNobodyTakesLines(t *testing.T) {
+	out := pipe{read: make(chan struct{})}
+	log := decisionlog.New(decisionlog.Config{Out: out})
+	before := heap()
+	for i := range 100 {
+		log.Observe(t.Context(), &verify.Answer{
+			Key: fmt.Sprintf("%d %s", i, strings.Repeat("x", 1<<20)), Verdict: verify.Verdict{Code: verify.BadKey}, Source: verify.FromKey,
+		})
 	}
+	if grew := heap() - before; grew > 16<<20 {
+		t.Errorf("100 lines about keys of 1 MiB hold %d MiB", grew>>20)
+	}
+	close(out.read)
+	if err := log.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// heap is what lives on it.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
