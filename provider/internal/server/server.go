@@ -91,9 +91,10 @@ func Run(ctx context.Context, cfg Config) error {
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
-			cfg.Log.LogAttrs(failed, slog.LevelInfo, "draining", slog.Float64("delay_seconds", cfg.DrainDelay.Seconds()))
+			// First, whatever becomes of the log.
 			cfg.Readiness.Block(Draining)
 			draining.Store(true)
+			cfg.Log.LogAttrs(failed, slog.LevelInfo, "draining", slog.Float64("delay_seconds", cfg.DrainDelay.Seconds()))
 			wait(failed, cfg.DrainDelay)
 		case <-failed.Done():
 		}

@@ -162,6 +162,44 @@ func TestWhenToldToStopItAsksClientsToLeaveAndAnswersWhatIsInFlight(t *testing.T
 	}
 }
 
+// unread is a log that nobody reads until it is closed.
+type unread struct {
+	slog.Handler
+	read chan struct{}
+}
+
+func (unread) Enabled(context.Context, slog.Level) bool { return true }
+
+func (u unread) Handle(context.Context, slog.Record) error {
+	<-u.read
+	return nil
+}
+
+func TestItTurnsUnreadyWhateverBecomesOfItsLog(t *testing.T) {
+	t.Parallel()
+	log := unread{Handler: slog.DiscardHandler, read: make(chan struct{})}
+	var readiness server.Readiness
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- server.Run(ctx, server.Config{
+			Listener: listen(t), Handler: http.HandlerFunc(ok), OpsListener: listen(t), Readiness: &readiness,
+			Gatherer: prometheus.NewRegistry(), Log: slog.New(log),
+		})
+	}()
+	stop()
+	for deadline := time.Now().Add(30 * time.Second); len(readiness.Reasons()) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Error("it was told to stop and says that it is ready")
+			break
+		}
+	}
+	close(log.read)
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
 // busy is a server with a request in flight. finish lets its answer go, which has
 // to arrive.
 func busy(t *testing.T) (r *running, finish func()) {
