@@ -140,8 +140,9 @@ var rows = []row{
 		{"Reloads", "Files of certificates that were read again.", "short", "timeseries", []query{
 			{`sum by (source, result) (increase($certificate_reloads_total{$by}[$__rate_interval]))`, "{{source}} {{result}}"},
 		}},
-		{"Decision log", "Lines written, and lines that the log did not take in time.", "ops", "timeseries", []query{
-			{`sum by (result) (rate($decision_log_lines_total{$by}[$__rate_interval]))`, "{{result}}"},
+		{"Logs", "Lines written, and lines that a log did not take in time: of decisions, and the program's own.", "ops", "timeseries", []query{
+			{`sum by (result) (rate($decision_log_lines_total{$by}[$__rate_interval]))`, "decisions {{result}}"},
+			{`sum by (result) (rate($log_lines_total{$by}[$__rate_interval]))`, "own {{result}}"},
 		}},
 	}},
 	{"Process", []panel{

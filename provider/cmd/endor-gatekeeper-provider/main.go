@@ -21,9 +21,10 @@
 // ENDOR_API_CREDENTIALS_SECRET, or from ENDOR_TOKEN, one kind of them;
 // ENDOR_API and ENDOR_NAMESPACE mean what they mean to endorctl.
 //
-// It logs to stderr, one line per request. It ends with status 0 after SIGTERM
-// or SIGINT, 2 if the configuration is wrong (it then never listened), and 1 if
-// it failed later.
+// It logs to stderr, one line per request, and waits for nobody who reads it:
+// lines that nobody takes are dropped and counted. It ends with status 0 after
+// SIGTERM or SIGINT, 2 if the configuration is wrong (it then never listened),
+// and 1 if it failed later.
 package main
 
 import (
@@ -38,6 +39,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/buildinfo"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/linequeue"
 )
 
 const program = "endor-gatekeeper-provider"
@@ -67,11 +69,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	// The program has to end even if nobody reads why.
+	last := linequeue.New(linequeue.Config{Out: neverClosed{stderr}})
+	defer last.Close()
+	fmt.Fprintf(last, "%s: %v\n", program, err)
 	if _, ok := errors.AsType[runError](err); ok {
 		return 1
 	}
-	fmt.Fprintf(stderr, "Run '%s --help' for the flags.\n", cmd.CommandPath())
+	fmt.Fprintf(last, "Run '%s --help' for the flags.\n", cmd.CommandPath())
 	return 2
 }
 

@@ -137,7 +137,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	for _, moved := range []string{
 		"requests_total", "verdicts_total", "undecided_total", "budget_overruns_total", "cache_requests_total", "shared_cache_requests_total",
 		"upstream_requests_total", "upstream_retries_total", "upstream_breaker_transitions_total", "token_exchanges_total",
-		"tls_handshake_failures_total", "certificate_reloads_total", "decision_log_lines_total",
+		"tls_handshake_failures_total", "certificate_reloads_total", "decision_log_lines_total", "log_lines_total",
 	} {
 		if sum(after[metricPrefix+moved]) == 0 {
 			t.Errorf("%s does not move, whatever happens", moved)
@@ -274,6 +274,7 @@ What to be warned of, in expressions without the prefix; the chart has them all 
 | Gatekeeper is turned away | ` + "`rate(tls_handshake_failures_total{reason!~\"disconnected\\|timeout\\|not_tls\"}[5m]) > 0`" + ` |
 | images are admitted unchecked, for an emergency | ` + "`constraints_in_break_glass > 0`" + ` |
 | decisions are missing in the log | ` + "`rate(decision_log_lines_total{result!=\"written\"}[5m]) > 0`" + ` |
+| nobody reads the program's own log | ` + "`rate(log_lines_total{result!=\"written\"}[5m]) > 0`" + ` |
 
 | name | type | labels | meaning |
 |---|---|---|---|

@@ -45,9 +45,6 @@ func (p *provider) newDecisionLog(stdout, stderr io.Writer) error {
 	return nil
 }
 
-// neverClosed is for what belongs to the process.
-type neverClosed struct{ io.Writer }
-
 func (p *provider) observe() func(context.Context, *verify.Answer) {
 	if p.decided == nil {
 		return nil

@@ -24,6 +24,7 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/decisionlog"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/linequeue"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/server"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/sharedcache"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/tracing"
@@ -35,6 +36,7 @@ import (
 type provider struct {
 	cfg       *config.Serve
 	log       *slog.Logger
+	lines     *linequeue.Queue // of log
 	registry  *prometheus.Registry
 	metrics   prometheus.Registerer // registry, with the program's prefix
 	readiness server.Readiness
@@ -48,16 +50,23 @@ type provider struct {
 	handler  http.Handler
 }
 
-// build puts the program together. Its error lists everything that is wrong
-// with what the settings name: files, addresses, credentials.
-func build(cfg *config.Serve, getenv func(string) string, stdout, stderr io.Writer) (*provider, error) {
-	p := &provider{cfg: cfg, log: newLogger(cfg, stderr)}
+// newProvider begins with what everything else needs: metrics and the log.
+// closeLog must be called.
+func newProvider(cfg *config.Serve, stderr io.Writer) *provider {
+	p := &provider{cfg: cfg}
 	p.newMetrics()
+	p.newLog(stderr)
+	return p
+}
 
+// build puts the rest together. Its error lists everything that is wrong with what
+// the settings name: files, addresses, credentials.
+func (p *provider) build(getenv func(string) string, stdout, stderr io.Writer) error {
+	cfg := p.cfg
 	resolver, resolverErr := upstream.NewResolver(cfg.Endor, cfg.AllowedEndorNamespaces...)
 	err := errors.Join(p.newTracing(getenv), p.newIdentity(), p.newClient(), resolverErr, p.newSharedCache(), p.newDecisionLog(stdout, stderr))
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	p.desk, err = verify.New(verify.NewEndor(p.client, nil), verify.Config{
@@ -69,21 +78,13 @@ func build(cfg *config.Serve, getenv func(string) string, stdout, stderr io.Writ
 		Shared: p.sharedVerdicts(), Observe: p.observe(), Tracer: p.tracing.Tracer(), Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.handler = p.tracing.Handler("/validate", externaldata.NewHandler(externaldata.Config{
 		Answerer: p.desk,
 		MaxKeys:  cfg.MaxKeys, MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: p.log, Registerer: p.metrics,
 	}))
-	return p, nil
-}
-
-func newLogger(cfg *config.Serve, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == config.Text {
-		return slog.New(slog.NewTextHandler(w, opts))
-	}
-	return slog.New(slog.NewJSONHandler(w, opts))
+	return nil
 }
 
 func (p *provider) newClient() error {

@@ -32,8 +32,10 @@ token in ENDOR_TOKEN.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := errors.Join(cfg.Environment(cmd.Flags(), getenv), cfg.Validate())
-			p, buildErr := build(&cfg, getenv, cmd.OutOrStdout(), cmd.ErrOrStderr())
-			if err = errors.Join(err, buildErr); err != nil {
+			p := newProvider(&cfg, cmd.ErrOrStderr())
+			defer p.closeLog()
+			takeLibraries(p.log)
+			if err = errors.Join(err, p.build(getenv, cmd.OutOrStdout(), cmd.ErrOrStderr())); err != nil {
 				return err
 			}
 			defer p.close()

@@ -16,6 +16,7 @@ package bench
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,7 @@ import (
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor/endortest"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/externaldata"
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/linequeue"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
 )
 
@@ -116,16 +118,17 @@ func newProvider(tb testing.TB, emulator *endortest.Server, adjust func(*endor.C
 	if err != nil {
 		tb.Fatal(err)
 	}
+	lines := linequeue.New(linequeue.Config{Out: sink{}})
 	tb.Cleanup(func() {
 		desk.Close()
 		client.Close()
-		if err := decisions.Close(); err != nil {
+		if err := errors.Join(decisions.Close(), lines.Close()); err != nil {
 			tb.Error(err)
 		}
 	})
 	return externaldata.NewHandler(externaldata.Config{
 		Answerer:   desk,
-		Log:        slog.New(slog.NewJSONHandler(sink{}, nil)),
+		Log:        slog.New(slog.NewJSONHandler(lines, nil)),
 		Registerer: reg,
 	})
 }

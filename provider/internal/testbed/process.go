@@ -51,6 +51,10 @@ type Config struct {
 
 	// NotReady lets Start return as soon as the program listens.
 	NotReady bool
+
+	// Deaf leaves unread what the program logs once it listens, as a container
+	// runtime does that is stuck.
+	Deaf bool
 }
 
 // Start runs the program and waits until it is ready. Stop must be called.
@@ -76,7 +80,7 @@ func Start(ctx context.Context, cfg Config) (*Provider, error) {
 		return nil, fmt.Errorf("start %s: %w", cfg.Program, err)
 	}
 	listening := make(chan struct{})
-	go p.read(stderr, listening)
+	go p.read(stderr, listening, cfg.Deaf)
 
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -105,8 +109,8 @@ func writeCredentials(cfg Config) ([]string, error) {
 }
 
 // read collects the program's log, finds its addresses in it, and waits for
-// its end.
-func (p *Provider) read(stderr io.Reader, listening chan<- struct{}) {
+// its end. With deaf it stops to read then.
+func (p *Provider) read(stderr io.Reader, listening chan<- struct{}, deaf bool) {
 	lines := bufio.NewScanner(stderr)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -119,6 +123,9 @@ func (p *Provider) read(stderr io.Reader, listening chan<- struct{}) {
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "listening" {
 			p.URL, p.OpsURL = "https://"+line.Listen+"/validate", "http://"+line.Ops
 			close(listening)
+			if deaf {
+				break
+			}
 		}
 	}
 	p.err = p.cmd.Wait()
