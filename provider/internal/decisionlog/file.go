@@ -6,7 +6,9 @@ package decisionlog
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -19,40 +21,74 @@ const lookAgain = time.Second
 // user at a time.
 type File struct {
 	path   string
-	file   *os.File
+	file   file // nil if the path could not be opened
+	torn   bool // file ends with a part of a line
 	looked time.Time
 }
 
+// file is an [*os.File].
+type file interface {
+	io.WriteCloser
+	Stat() (os.FileInfo, error)
+}
+
 // Open opens or creates the file at path, readable by its owner and group. A pipe
-// or a device is none: to open it could take for ever.
+// or a device is none.
 func Open(path string) (*File, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
 	f := &File{path: path}
 	return f, f.open()
 }
 
 func (f *File) open() error {
-	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640) //nolint:gosec // who collects logs is of the group
+	f.looked = time.Now()
+	// Without O_NONBLOCK a pipe would be waited for until it has a reader.
+	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_RDWR|syscall.O_NONBLOCK, 0o640) //nolint:gosec // who collects logs is of the group
 	if err != nil {
 		return err
 	}
-	f.file, f.looked = file, time.Now()
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", f.path)
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.file, f.torn = file, isTorn(file, info.Size())
 	return nil
 }
 
-// Write appends a line, to a new file if somebody took the last one away.
+// isTorn says whether a file ends with a part of a line, as a program leaves it
+// that ends while the disk is full.
+func isTorn(file io.ReaderAt, size int64) bool {
+	if size == 0 {
+		return false
+	}
+	last := make([]byte, 1)
+	_, err := file.ReadAt(last, size-1)
+	return err == nil && last[0] != '\n'
+}
+
+// Write appends a line, to a new file if somebody took the last one away. It
+// begins anew behind one of which a full disk took only a part.
 func (f *File) Write(line []byte) (int, error) {
 	if err := f.look(); err != nil {
 		return 0, err
 	}
-	n, err := f.file.Write(line)
-	if err != nil && n > 0 {
-		// A disk that is full takes part of a line. What follows begins a new one.
-		_, _ = f.file.WriteString("\n")
+	before := 0
+	if f.torn && !f.empty() {
+		line, before = append([]byte{'\n'}, line...), 1
 	}
-	return n, err
+	n, err := f.file.Write(line)
+	if n > 0 {
+		f.torn = line[n-1] != '\n'
+	}
+	return max(n-before, 0), err
+}
+
+// empty is a file that was truncated.
+func (f *File) empty() bool {
+	info, err := f.file.Stat()
+	return err == nil && info.Size() == 0
 }
 
 // look opens the path anew if it is no longer the file's.
@@ -60,8 +96,8 @@ func (f *File) look() error {
 	if f.file != nil && time.Since(f.looked) < lookAgain {
 		return nil
 	}
-	f.looked = time.Now()
 	if f.file != nil {
+		f.looked = time.Now()
 		at, err := os.Stat(f.path)
 		open, openErr := f.file.Stat()
 		if err == nil && openErr == nil && os.SameFile(at, open) {
@@ -79,7 +115,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	if err := f.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("decision log: %w", err)
+		return err
 	}
 	return nil
 }
