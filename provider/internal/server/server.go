@@ -99,7 +99,7 @@ func Run(ctx context.Context, cfg Config) error {
 		case <-failed.Done():
 		}
 		// The probes go last: until then they say why the pod is not ready.
-		return errors.Join(shutdown(main), shutdown(ops))
+		return shutdown(main, ops)
 	})
 	return g.Wait()
 }
@@ -137,12 +137,16 @@ func serve(s *http.Server, l net.Listener) error {
 	return nil
 }
 
-// shutdown waits for requests in flight. Its context is its own: that of the
-// program has ended.
-func shutdown(s *http.Server) error {
+// shutdown waits for requests in flight, of one server after the other and for
+// [shutdownTimeout] in all. Its context is its own: that of the program has ended.
+func shutdown(servers ...*http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return s.Shutdown(ctx)
+	var errs []error
+	for _, s := range servers {
+		errs = append(errs, s.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 func wait(ctx context.Context, d time.Duration) {
