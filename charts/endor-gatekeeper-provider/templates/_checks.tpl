@@ -109,8 +109,9 @@ Deployment includes this, so nothing renders before it has passed.
 {{- fail (printf "timeouts: provider %ds must be less than webhook %ds, or one provider that does not answer outlasts the webhook" $provider $webhook) }}
 {{- end }}
 {{- $drain := include "endor-gatekeeper-provider.milliseconds" (list "drainDelay" .Values.drainDelay) | int64 }}
-{{- if gt (add $drain 20000) (mul (.Values.terminationGracePeriodSeconds | int64) 1000) }}
-{{- fail (printf "terminationGracePeriodSeconds: %v is less than drainDelay %s and 20s for requests in flight" .Values.terminationGracePeriodSeconds .Values.drainDelay) }}
+{{- /* The program waits for requests in flight for 20s, for the spans of traces for 5s, and for decisions, log and last words for 1s each. */}}
+{{- if gt (add $drain 30000) (mul (.Values.terminationGracePeriodSeconds | int64) 1000) }}
+{{- fail (printf "terminationGracePeriodSeconds: %v is less than drainDelay %s and 30s for requests in flight, logs and traces" .Values.terminationGracePeriodSeconds .Values.drainDelay) }}
 {{- end }}
 
 {{/* Labels that selectors go by */}}
