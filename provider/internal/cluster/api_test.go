@@ -32,6 +32,7 @@ type api struct {
 	objects  map[string]*unstructured.Unstructured // :: path of the object
 	watchers []*watcher
 	down     bool
+	silent   bool
 	refuse   func(*http.Request) bool // with 403
 	writes   int                      // that changed something
 	requests int
@@ -100,6 +101,13 @@ func (a *api) outage(down bool) {
 	a.watchers = nil
 }
 
+// silence has it take requests and answer none until it is over.
+func (a *api) silence(silent bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.silent = silent
+}
+
 func (a *api) store(path string, object *unstructured.Unstructured) {
 	kind := "ADDED"
 	if before := a.objects[path]; before != nil {
@@ -149,6 +157,12 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.requests++
+	if a.silent {
+		a.mu.Unlock()
+		<-r.Context().Done()
+		a.mu.Lock()
+		return nil, r.Context().Err()
+	}
 	if a.down {
 		return nil, fmt.Errorf("connect to %s: connection refused", r.URL.Host)
 	}

@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,18 +43,19 @@ type Enforcement struct {
 }
 
 // NewEnforcement counts for the provider of that name and registers the
-// metrics, which hold nothing until [Enforcement.Run] has counted once.
+// metrics, which are NaN until [Enforcement.Run] has counted once: no count is
+// not a count of none.
 func NewEnforcement(provider string, client dynamic.Interface, log *slog.Logger, reg prometheus.Registerer) *Enforcement {
 	f := promauto.With(reg)
-	return &Enforcement{
+	e := &Enforcement{
 		provider: provider, client: client, log: log,
 		constraints: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "constraints",
-			Help: "Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action.",
+			Help: "Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action; NaN until they were counted.",
 		}, []string{"enforcement_action"}),
 		broken: f.NewGauge(prometheus.GaugeOpts{
 			Name: "constraints_in_break_glass",
-			Help: "Constraints that were turned from deny to warn for an emergency.",
+			Help: "Constraints that were turned from deny to warn for an emergency; NaN until they were counted.",
 		}),
 		counted: f.NewGauge(prometheus.GaugeOpts{
 			Name: "constraints_counted_timestamp_seconds",
@@ -64,6 +66,11 @@ func NewEnforcement(provider string, client dynamic.Interface, log *slog.Logger,
 			Help: "Attempts to count constraints that the API server did not answer.",
 		}),
 	}
+	for _, name := range enforcementActions {
+		e.constraints.WithLabelValues(name).Set(math.NaN())
+	}
+	e.broken.Set(math.NaN())
+	return e
 }
 
 // Run counts until ctx ends, and returns nil then. What cannot be counted keeps
@@ -73,7 +80,7 @@ func (e *Enforcement) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	for {
-		err := e.count(ctx)
+		err := within(ctx, e.count)
 		if err != nil && ctx.Err() == nil {
 			e.failures.Inc()
 			if !failing {

@@ -40,10 +40,27 @@ func expose(t *testing.T, reg *prometheus.Registry, want string) {
 }
 
 const (
-	aboutConstraints = "# HELP constraints Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action.\n# TYPE constraints gauge\n"
-	aboutBreakGlass  = "# HELP constraints_in_break_glass Constraints that were turned from deny to warn for an emergency.\n# TYPE constraints_in_break_glass gauge\n"
+	aboutConstraints = "# HELP constraints Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action; NaN until they were counted.\n# TYPE constraints gauge\n"
+	aboutBreakGlass  = "# HELP constraints_in_break_glass Constraints that were turned from deny to warn for an emergency; NaN until they were counted.\n# TYPE constraints_in_break_glass gauge\n"
 	aboutFailures    = "# HELP constraints_count_failures_total Attempts to count constraints that the API server did not answer.\n# TYPE constraints_count_failures_total counter\n"
 )
+
+// counting counts the constraints of an API server until the test ends.
+func counting(t *testing.T, a *api) *prometheus.Registry {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	e := cluster.NewEnforcement(cluster.DefaultProvider, a.client(t), slog.New(slog.DiscardHandler), reg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return reg
+}
 
 // A constraint that only warns refuses nothing, and nobody notices but by this.
 func TestConstraintsAreCountedByWhatTheyDo(t *testing.T) {
@@ -53,11 +70,7 @@ func TestConstraintsAreCountedByWhatTheyDo(t *testing.T) {
 		a.put(constraintsPath+"production", constraint("production", "", "deny", nil))
 		a.put(constraintsPath+"staging", constraint("staging", "", "dryrun", nil))
 		a.put(constraintsPath+"foreign", constraint("foreign", "somebody-else", "deny", nil))
-		reg := prometheus.NewRegistry()
-		e := cluster.NewEnforcement(cluster.DefaultProvider, a.client(t), slog.New(slog.DiscardHandler), reg)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- e.Run(ctx) }()
+		reg := counting(t, a)
 		synctest.Wait()
 		expose(t, reg, aboutConstraints+`constraints{enforcement_action="deny"} 1
 constraints{enforcement_action="dryrun"} 1
@@ -80,10 +93,36 @@ constraints{enforcement_action="warn"} 1
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		expose(t, reg, broken+aboutFailures+"constraints_count_failures_total 1\n")
+	})
+}
 
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+// Whoever hangs must be told like whoever refuses, and nothing of it is a number:
+// a zero would say that no constraint is in break-glass.
+func TestAnAPIServerThatHangsIsAFailureAndNoNumber(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI()
+		a.put(constraintsPath+"production", constraint("production", "", "deny", nil))
+		a.silence(true)
+		reg := counting(t, a)
+		unknown := aboutConstraints + `constraints{enforcement_action="deny"} NaN
+constraints{enforcement_action="dryrun"} NaN
+constraints{enforcement_action="other"} NaN
+constraints{enforcement_action="warn"} NaN
+` + aboutBreakGlass + "constraints_in_break_glass NaN\n"
+		synctest.Wait()
+		expose(t, reg, unknown+aboutFailures+"constraints_count_failures_total 0\n")
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		expose(t, reg, unknown+aboutFailures+"constraints_count_failures_total 1\n")
+
+		a.silence(false)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		expose(t, reg, aboutConstraints+`constraints{enforcement_action="deny"} 1
+constraints{enforcement_action="dryrun"} 0
+constraints{enforcement_action="other"} 0
+constraints{enforcement_action="warn"} 0
+`+aboutBreakGlass+"constraints_in_break_glass 0\n"+aboutFailures+"constraints_count_failures_total 2\n")
 	})
 }
