@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/open-policy-agent/frameworks/constraint/pkg/apis/constraints"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -60,7 +61,26 @@ func asks(constraint unstructured.Unstructured, provider string) bool {
 	return err != nil || name == provider
 }
 
-// denies takes what it cannot read for a denial.
+// AdmissionActions are what a constraint does when an object is created or
+// changed: of one whose actions are scoped, those for the webhook, sorted, which
+// may be none. They are as Gatekeeper's engine reads them. Its webhook passes over an
+// action that it does not know, the empty one among them; only one that is absent
+// means deny.
+func AdmissionActions(constraint *unstructured.Unstructured) ([]string, error) {
+	action, err := constraints.GetEnforcementAction(constraint)
+	if err != nil {
+		return nil, err
+	}
+	if !constraints.IsEnforcementActionScoped(action) {
+		return []string{action}, nil
+	}
+	const here = constraints.WebhookEnforcementPoint
+	scoped, err := constraints.GetEnforcementActionsForEP(constraint, []string{here})
+	return slices.Sorted(slices.Values(scoped[here])), err
+}
+
+// denies is for who is about to take the provider away: it takes for a denial
+// what it cannot read, and what denies elsewhere than at admission.
 func denies(constraint unstructured.Unstructured) bool {
 	action, found, err := unstructured.NestedString(constraint.Object, "spec", "enforcementAction")
 	switch {

@@ -41,16 +41,20 @@ func denying(t *testing.T, s says, provider string) ([]string, error) {
 func TestConstraintsThatDenyWithThisProviderAreFound(t *testing.T) {
 	t.Parallel()
 	items := map[string]string{
-		"deny":          `{"enforcementAction": "deny"}`,
-		"default":       `{}`,
-		"empty":         `{"enforcementAction": ""}`,
-		"scoped-deny":   `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "warn"}, {"action": "deny"}]}`,
-		"unreadable":    `{"enforcementAction": ["deny"]}`,
-		"scoped-warn":   `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "warn"}]}`,
-		"warn":          `{"enforcementAction": "warn"}`,
-		"dryrun":        `{"enforcementAction": "dryrun"}`,
-		"other":         `{"parameters": {"provider": "other"}}`,
-		"other-warning": `{"enforcementAction": "warn", "parameters": {"provider": "other"}}`,
+		"deny":        `{"enforcementAction": "deny"}`,
+		"default":     `{}`,
+		"empty":       `{"enforcementAction": ""}`,
+		"scoped-deny": `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "warn"}, {"action": "deny"}]}`,
+		"unreadable":  `{"enforcementAction": ["deny"]}`,
+		// These deny nothing at admission. Whoever uninstalls is told all the same.
+		"scoped-audit":     `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "deny", "enforcementPoints": [{"name": "audit.gatekeeper.sh"}]}]}`,
+		"scoped-gator":     `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "deny", "enforcementPoints": [{"name": "gator.gatekeeper.sh"}]}]}`,
+		"scoped-no-points": `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "deny", "enforcementPoints": []}]}`,
+		"scoped-warn":      `{"enforcementAction": "scoped", "scopedEnforcementActions": [{"action": "warn"}]}`,
+		"warn":             `{"enforcementAction": "warn"}`,
+		"dryrun":           `{"enforcementAction": "dryrun"}`,
+		"other":            `{"parameters": {"provider": "other"}}`,
+		"other-warning":    `{"enforcementAction": "warn", "parameters": {"provider": "other"}}`,
 	}
 	var list []string
 	for name, spec := range items {
@@ -58,7 +62,7 @@ func TestConstraintsThatDenyWithThisProviderAreFound(t *testing.T) {
 	}
 	body := `{"apiVersion": "constraints.gatekeeper.sh/v1beta1", "kind": "K8sEndorSignedImagesList", "items": [` + strings.Join(list, ",") + `]}`
 	for provider, want := range map[string][]string{
-		cluster.DefaultProvider: {"default", "deny", "empty", "scoped-deny", "unreadable"},
+		cluster.DefaultProvider: {"default", "deny", "empty", "scoped-audit", "scoped-deny", "scoped-gator", "scoped-no-points", "unreadable"},
 		"other":                 {"other"},
 		"third":                 nil,
 	} {

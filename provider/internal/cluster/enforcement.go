@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,8 +24,8 @@ const BreakGlassAnnotation = "endorlabs.com/break-glass"
 // minutes, and a list of a few objects costs the API server little.
 const enforcementInterval = 30 * time.Second
 
-// enforcementActions are the values of the label: what Gatekeeper knows, and
-// "other" for all that it does not.
+// enforcementActions are the values of the label: what Gatekeeper knows, the
+// strictest first, and "other" for all else.
 var enforcementActions = []string{"deny", "warn", "dryrun", "other"}
 
 // Enforcement counts the constraints that ask this provider by what they do, so
@@ -51,7 +52,7 @@ func NewEnforcement(provider string, client dynamic.Interface, log *slog.Logger,
 		provider: provider, client: client, log: log,
 		constraints: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "constraints",
-			Help: "Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action; NaN until they were counted.",
+			Help: "Constraints of kind K8sEndorSignedImages that ask this provider, by the strictest thing that they do at admission (other: nothing that Gatekeeper knows); NaN until they were counted.",
 		}, []string{"enforcement_action"}),
 		broken: f.NewGauge(prometheus.GaugeOpts{
 			Name: "constraints_in_break_glass",
@@ -102,9 +103,9 @@ func (e *Enforcement) count(ctx context.Context) error {
 		return err
 	}
 	actions, broken := map[string]int{}, 0
-	for _, c := range list {
-		actions[action(c)]++
-		if _, marked := c.GetAnnotations()[BreakGlassAnnotation]; marked {
+	for i := range list {
+		actions[action(&list[i])]++
+		if _, marked := list[i].GetAnnotations()[BreakGlassAnnotation]; marked {
 			broken++
 		}
 	}
@@ -116,14 +117,14 @@ func (e *Enforcement) count(ctx context.Context) error {
 	return nil
 }
 
-// action is a value of the label: the strictest thing that a constraint does.
-func action(constraint unstructured.Unstructured) string {
-	if denies(constraint) {
-		return "deny"
-	}
-	name, _, _ := unstructured.NestedString(constraint.Object, "spec", "enforcementAction")
-	if name == "warn" || name == "dryrun" {
-		return name
+// action is a value of the label: the strictest thing that a constraint does at
+// admission. What does nothing there, or cannot be read, is no denial.
+func action(constraint *unstructured.Unstructured) string {
+	actions, err := AdmissionActions(constraint)
+	for _, name := range enforcementActions {
+		if err == nil && slices.Contains(actions, name) {
+			return name
+		}
 	}
 	return "other"
 }

@@ -5,6 +5,8 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -40,7 +42,7 @@ func expose(t *testing.T, reg *prometheus.Registry, want string) {
 }
 
 const (
-	aboutConstraints = "# HELP constraints Constraints of kind K8sEndorSignedImages that ask this provider, by enforcement action; NaN until they were counted.\n# TYPE constraints gauge\n"
+	aboutConstraints = "# HELP constraints Constraints of kind K8sEndorSignedImages that ask this provider, by the strictest thing that they do at admission (other: nothing that Gatekeeper knows); NaN until they were counted.\n# TYPE constraints gauge\n"
 	aboutBreakGlass  = "# HELP constraints_in_break_glass Constraints that were turned from deny to warn for an emergency; NaN until they were counted.\n# TYPE constraints_in_break_glass gauge\n"
 	aboutFailures    = "# HELP constraints_count_failures_total Attempts to count constraints that the API server did not answer.\n# TYPE constraints_count_failures_total counter\n"
 )
@@ -94,6 +96,63 @@ constraints{enforcement_action="warn"} 1
 		synctest.Wait()
 		expose(t, reg, broken+aboutFailures+"constraints_count_failures_total 1\n")
 	})
+}
+
+// What a constraint does at admission is what counts: audit and gator refuse
+// nothing, and Gatekeeper's webhook passes over an action that it does not know.
+func TestAConstraintCountsAsWhatItDoesAtAdmission(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, spec, want string }{
+		{"deny", `{"enforcementAction": "deny"}`, "deny"},
+		{"absent", `{}`, "deny"},
+		{"warn", `{"enforcementAction": "warn"}`, "warn"},
+		{"dryrun", `{"enforcementAction": "dryrun"}`, "dryrun"},
+		{"empty", `{"enforcementAction": ""}`, "other"},
+		{"unknown", `{"enforcementAction": "Deny"}`, "other"},
+		{"unreadable", `{"enforcementAction": ["deny"]}`, "other"},
+		{"scoped", scoped(`{"action": "deny", "enforcementPoints": [{"name": "audit.gatekeeper.sh"}, {"name": "validation.gatekeeper.sh"}]}`), "deny"},
+		{"scoped-everywhere", scoped(`{"action": "deny", "enforcementPoints": [{"name": "*"}]}`), "deny"},
+		{"scoped-strictest", scoped(`{"action": "warn", "enforcementPoints": [{"name": "*"}]}, {"action": "deny", "enforcementPoints": [{"name": "validation.gatekeeper.sh"}]}`), "deny"},
+		{"scoped-warn", scoped(`{"action": "warn", "enforcementPoints": [{"name": "validation.gatekeeper.sh"}]}, {"action": "deny", "enforcementPoints": [{"name": "audit.gatekeeper.sh"}]}`), "warn"},
+		{"scoped-audit", scoped(`{"action": "deny", "enforcementPoints": [{"name": "audit.gatekeeper.sh"}]}`), "other"},
+		{"scoped-gator", scoped(`{"action": "deny", "enforcementPoints": [{"name": "gator.gatekeeper.sh"}]}`), "other"},
+		{"scoped-vap", scoped(`{"action": "deny", "enforcementPoints": [{"name": "vap.k8s.io"}]}`), "other"},
+		{"scoped-no-points", scoped(`{"action": "deny", "enforcementPoints": []}, {"action": "deny"}`), "other"},
+		{"scoped-nothing", `{"enforcementAction": "scoped"}`, "other"},
+		{"scoped-unreadable", scoped(`"deny"`), "other"},
+		{"scoped-points-unreadable", scoped(`{"action": "deny", "enforcementPoints": ["*"]}`), "other"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI()
+				c := constraint(tc.name, "", "", nil)
+				var spec map[string]any
+				if err := json.Unmarshal([]byte(tc.spec), &spec); err != nil {
+					t.Fatal(err)
+				}
+				c["spec"] = spec
+				a.put(constraintsPath+tc.name, c)
+				reg := counting(t, a)
+				synctest.Wait()
+				want := aboutConstraints
+				for _, action := range []string{"deny", "dryrun", "other", "warn"} {
+					n := 0
+					if action == tc.want {
+						n = 1
+					}
+					want += fmt.Sprintf("constraints{enforcement_action=%q} %d\n", action, n)
+				}
+				if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "constraints"); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func scoped(actions string) string {
+	return `{"enforcementAction": "scoped", "scopedEnforcementActions": [` + actions + `]}`
 }
 
 // Whoever hangs must be told like whoever refuses, and nothing of it is a number:

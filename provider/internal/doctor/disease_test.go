@@ -152,6 +152,7 @@ func TestEachDiseaseIsFoundByItsCheck(t *testing.T) {
 		{name: "a template that somebody changed", infect: theTemplate([]any{map[string]any{"target": "admission.k8s.gatekeeper.sh", "rego": "package x"}}, "spec", "targets"), want: []string{"error template-current"}},
 		{name: "no constraint", infect: func(a *doctortest.API) { a.Remove(doctortest.Kind, "", doctortest.Constraint) }, want: []string{"unknown fail-closed", "warning constraints-installed"}},
 		{name: "a constraint that only warns", infect: theConstraint("warn", "spec", "enforcementAction"), want: []string{"unknown fail-closed", "warning constraints-installed"}, found: "none of 1"},
+		{name: "a constraint whose action is empty, which Gatekeeper passes over", infect: theConstraint("", "spec", "enforcementAction"), want: []string{"unknown fail-closed", "warning constraints-installed"}, found: "none of 1"},
 		{name: "a constraint that denies to audit alone", infect: all(theConstraint("scoped", "spec", "enforcementAction"), theConstraint([]any{
 			map[string]any{"action": "deny", "enforcementPoints": []any{map[string]any{"name": "audit.gatekeeper.sh"}}},
 		}, "spec", "scopedEnforcementActions")), want: []string{"unknown fail-closed", "warning constraints-installed"}},

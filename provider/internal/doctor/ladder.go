@@ -213,7 +213,7 @@ func (s *scene) asking(ctx context.Context) ([]asking, error) {
 		}
 		for j := range constraints {
 			c := &constraints[j]
-			if actions, err := admissionActions(c); err == nil && len(actions) == 0 {
+			if actions, err := cluster.AdmissionActions(c); err == nil && len(actions) == 0 {
 				continue
 			}
 			out = append(out, asking{constraint: c, group: kind + s.keysOf(c), own: s.asksUs(c)})

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/cluster"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/engine"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/podspec"
 )
@@ -80,11 +81,11 @@ func (s *scene) readScope() (*scope, error) {
 		return nil, err
 	}
 	for i := range constraints {
-		actions, err := admissionActions(&constraints[i])
-		if err != nil {
-			return nil, err
+		c := constraint{Unstructured: &constraints[i]}
+		if c.admission, err = cluster.AdmissionActions(c.Unstructured); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.object(), err)
 		}
-		sc.constraint = append(sc.constraint, constraint{&constraints[i], actions})
+		sc.constraint = append(sc.constraint, c)
 	}
 	// Who asks what is judged asks for the webhook first.
 	if hook, err := s.webhook(); err == nil && hook.NamespaceSelector != nil {
@@ -93,22 +94,6 @@ func (s *scene) readScope() (*scope, error) {
 		}
 	}
 	return sc, nil
-}
-
-// admissionActions are what a constraint does at the webhook.
-func admissionActions(c *unstructured.Unstructured) ([]string, error) {
-	action, err := util.GetEnforcementAction(c.Object)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", named(c.GetKind(), "", c.GetName()), err)
-	}
-	if action != util.Scoped {
-		return []string{string(action)}, nil
-	}
-	actions, err := util.ScopedActionForEP(util.WebhookEnforcementPoint, c)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", named(c.GetKind(), "", c.GetName()), err)
-	}
-	return actions, nil
 }
 
 // selected says whether the webhook is asked about a namespace.

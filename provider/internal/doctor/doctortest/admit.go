@@ -60,8 +60,8 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request) {
 func (a *API) denials(pod *unstructured.Unstructured, namespace *corev1.Namespace) []string {
 	var denials []string
 	for _, o := range a.objects {
-		action, _, _ := unstructured.NestedString(o.Object, "spec", "enforcementAction")
-		if o.GroupVersionKind().Group != "constraints.gatekeeper.sh" || cmp.Or(action, "deny") != "deny" {
+		action, found, _ := unstructured.NestedString(o.Object, "spec", "enforcementAction")
+		if o.GroupVersionKind().Group != "constraints.gatekeeper.sh" || found && action != "deny" {
 			continue
 		}
 		if ok, err := engine.Matches(o, pod, namespace); err == nil && ok {
