@@ -56,7 +56,7 @@ func NewEnforcement(provider string, client dynamic.Interface, log *slog.Logger,
 		}, []string{"enforcement_action"}),
 		broken: f.NewGauge(prometheus.GaugeOpts{
 			Name: "constraints_in_break_glass",
-			Help: "Constraints that were turned from deny to warn for an emergency; NaN until they were counted.",
+			Help: "Constraints that were turned from deny to warn for an emergency and do not deny; NaN until they were counted.",
 		}),
 		counted: f.NewGauge(prometheus.GaugeOpts{
 			Name: "constraints_counted_timestamp_seconds",
@@ -104,8 +104,10 @@ func (e *Enforcement) count(ctx context.Context) error {
 	}
 	actions, broken := map[string]int{}, 0
 	for i := range list {
-		actions[action(&list[i])]++
-		if _, marked := list[i].GetAnnotations()[BreakGlassAnnotation]; marked {
+		does := action(&list[i])
+		actions[does]++
+		// Who applies a constraint again may leave the mark.
+		if _, marked := list[i].GetAnnotations()[BreakGlassAnnotation]; marked && does != "deny" {
 			broken++
 		}
 	}

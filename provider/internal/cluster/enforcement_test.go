@@ -43,7 +43,7 @@ func expose(t *testing.T, reg *prometheus.Registry, want string) {
 
 const (
 	aboutConstraints = "# HELP constraints Constraints of kind K8sEndorSignedImages that ask this provider, by the strictest thing that they do at admission (other: nothing that Gatekeeper knows); NaN until they were counted.\n# TYPE constraints gauge\n"
-	aboutBreakGlass  = "# HELP constraints_in_break_glass Constraints that were turned from deny to warn for an emergency; NaN until they were counted.\n# TYPE constraints_in_break_glass gauge\n"
+	aboutBreakGlass  = "# HELP constraints_in_break_glass Constraints that were turned from deny to warn for an emergency and do not deny; NaN until they were counted.\n# TYPE constraints_in_break_glass gauge\n"
 	aboutFailures    = "# HELP constraints_count_failures_total Attempts to count constraints that the API server did not answer.\n# TYPE constraints_count_failures_total counter\n"
 )
 
@@ -95,6 +95,30 @@ constraints{enforcement_action="warn"} 1
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		expose(t, reg, broken+aboutFailures+"constraints_count_failures_total 1\n")
+
+		// Who applies the constraint again leaves the annotation. It denies, so the
+		// emergency is over.
+		a.outage(false)
+		a.put(constraintsPath+"production", constraint("production", "", "deny", map[string]any{cluster.BreakGlassAnnotation: "deny"}))
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		expose(t, reg, aboutConstraints+`constraints{enforcement_action="deny"} 1
+constraints{enforcement_action="dryrun"} 1
+constraints{enforcement_action="other"} 0
+constraints{enforcement_action="warn"} 0
+`+aboutBreakGlass+"constraints_in_break_glass 0\n"+aboutFailures+"constraints_count_failures_total 1\n")
+
+		// Of one that cannot be read it is not known that it denies.
+		unreadable := constraint("production", "", "", map[string]any{cluster.BreakGlassAnnotation: "deny"})
+		unreadable["spec"] = map[string]any{"enforcementAction": []any{"deny"}}
+		a.put(constraintsPath+"production", unreadable)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		expose(t, reg, aboutConstraints+`constraints{enforcement_action="deny"} 0
+constraints{enforcement_action="dryrun"} 1
+constraints{enforcement_action="other"} 1
+constraints{enforcement_action="warn"} 0
+`+aboutBreakGlass+"constraints_in_break_glass 1\n"+aboutFailures+"constraints_count_failures_total 1\n")
 	})
 }
 
