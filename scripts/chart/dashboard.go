@@ -42,8 +42,9 @@ var rows = []row{
 		{"Replicas", "Replicas that Prometheus reads. Fewer than two: no rollout or node can be lost.", "short", "stat", []query{
 			{`count($build_info{$by})`, "replicas"},
 		}},
-		{"Undecided", "Share of keys without a verdict. Constraints refuse these or admit them unchecked, as failOn says. Above 5 % an alert fires.", "percentunit", "stat", []query{
-			{`(sum(rate($undecided_total{$by}[$__rate_interval])) or vector(0)) / clamp_min(sum(rate($undecided_total{$by}[$__rate_interval])) + sum(rate($verdicts_total{$by}[$__rate_interval])), 1e-9)`, "undecided"},
+		{"Undecided", "Share of keys without a verdict: of all, and of those that were not known and for which there is no stale verdict either. Constraints refuse these or admit them unchecked, as failOn says. Of what was not known an alert fires above 5 %.", "percentunit", "stat", []query{
+			{`(sum(rate($undecided_total{$by}[$__rate_interval])) or vector(0)) / clamp_min(sum(rate($undecided_total{$by}[$__rate_interval])) + sum(rate($verdicts_total{$by}[$__rate_interval])), 1e-9)`, "of all"},
+			{`clamp_max(sum(rate($undecided_total{$by,code="UNAVAILABLE"}[$__rate_interval])) / clamp_min(sum(rate($cache_requests_total{$by,result="miss"}[$__rate_interval])) - sum(rate($stale_answers_total{$by}[$__rate_interval])), 1e-9), 1)`, "of what was not known"},
 		}},
 		{"State", "1: Endor Labs does not answer in time; its credentials are refused; clients are asked for no certificate.", "short", "state-timeline", []query{
 			{`max($degraded{$by})`, "degraded"},
