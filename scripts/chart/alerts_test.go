@@ -4,12 +4,14 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/release"
 	"sigs.k8s.io/yaml"
 )
 
@@ -32,7 +34,12 @@ type rule struct {
 // alerts are the rules that the chart gives to the Prometheus operator.
 func alerts(t *testing.T) ruleFile {
 	t.Helper()
-	for _, document := range documents(t, whole(rendered(t, values{"prometheusRule": values{"enabled": true}}))) {
+	return alertsOf(t, rendered(t, values{"prometheusRule": values{"enabled": true}}))
+}
+
+func alertsOf(t *testing.T, r *release.Release) ruleFile {
+	t.Helper()
+	for _, document := range documents(t, whole(r)) {
 		var object struct {
 			Kind string   `json:"kind"`
 			Spec ruleFile `json:"spec"`
@@ -46,6 +53,40 @@ func alerts(t *testing.T) ruleFile {
 	}
 	t.Fatal("no PrometheusRule")
 	return ruleFile{}
+}
+
+// TestAlertsAboutConstraints holds that there are none where the provider does not
+// count constraints: they could never fire, not even the one that says so.
+func TestAlertsAboutConstraints(t *testing.T) {
+	const about = metricPrefix + "constraints"
+	isAbout := func(r rule) bool { return strings.Contains(r.Expr, about) }
+	others := len(slices.DeleteFunc(alerts(t).Groups[0].Rules, isAbout))
+	counting := 0
+	for _, mode := range slices.Sorted(maps.Keys(modes)) {
+		for _, wanted := range []bool{true, false} {
+			set := maps.Clone(modes[mode])
+			set["prometheusRule"], set["constraintMetrics"] = values{"enabled": true}, wanted
+			r := rendered(t, set)
+			counts := strings.Contains(r.Manifest, "--count-constraints-of=")
+			if counts {
+				counting++
+			}
+			rules := alertsOf(t, r).Groups[0].Rules
+			if got := slices.ContainsFunc(rules, isAbout); got != counts {
+				t.Errorf("%s, constraintMetrics %t: constraints are counted: %t, there are alerts about them: %t", mode, wanted, counts, got)
+			}
+			if got := len(slices.DeleteFunc(rules, isAbout)); got != others {
+				t.Errorf("%s, constraintMetrics %t: %d other alerts, want %d", mode, wanted, got, others)
+			}
+			const effect = "constraintMetrics has no effect"
+			if got, want := strings.Contains(r.Info.Notes, effect), wanted && !counts; got != want {
+				t.Errorf("%s, constraintMetrics %t: the notes say %q: %t, want %t", mode, wanted, effect, got, want)
+			}
+		}
+	}
+	if counting == 0 || counting == len(modes) {
+		t.Errorf("constraints are counted in %d of %d modes", counting, len(modes))
+	}
 }
 
 // TestRunbooks holds that whoever is woken by an alert finds what it means, how
