@@ -10,7 +10,7 @@ usage() {
 Turns the constraints of kind K8sEndorSignedImages to warn, in the cluster of the
 current kubectl context, and back to what they were.
 
-  scripts/break-glass.sh on  [NAME…]    what denies warns instead
+  scripts/break-glass.sh on  [NAME…]    what denies at admission warns instead
   scripts/break-glass.sh off [NAME…]    what was turned to warn is as before
   scripts/break-glass.sh status         the enforcement of each, and what it was
 
@@ -46,13 +46,18 @@ for name in "$@"; do
 done
 command -v "$kubectl" >/dev/null || fail "this needs kubectl"
 
-# look NAME: its version, its action and what it was, default for an action that is
-# not there (Gatekeeper denies then) and - for no annotation.
+# What is read of a constraint: its version; its action, default for one that is not
+# there (Gatekeeper denies then) and empty for "" (which it passes over); what it was,
+# - without the annotation; and where those of its scoped actions apply that deny.
+template='{{.metadata.resourceVersion}} {{with .spec}}{{if eq (printf "%v" .enforcementAction) ""}}empty{{else}}{{or .enforcementAction "default"}}{{end}}{{else}}default{{end}} '
+template+='{{with .metadata.annotations}}{{or (index . "'"$annotation"'") "-"}}{{else}}-{{end}}'
+template+='{{with .spec}}{{range .scopedEnforcementActions}}{{if eq (printf "%v" .action) "deny"}}{{range .enforcementPoints}} {{.name}}{{end}}{{end}}{{end}}{{end}}'
+
 look() {
 	local found
-	found=$("$kubectl" get "$kind" "$1" -o go-template='{{.metadata.resourceVersion}} {{or .spec.enforcementAction "default"}} {{with .metadata.annotations}}{{or (index . "'"$annotation"'") "-"}}{{else}}-{{end}}') || return
-	read -r version action was <<<"$found"
-	if [[ ! $action =~ ^[A-Za-z]+$ || ! $was =~ ^([a-z]+|-)$ ]]; then
+	found=$("$kubectl" get "$kind" "$1" -o go-template="$template") || return
+	read -r version action was points <<<"$found"
+	if [[ ! $action =~ ^[A-Za-z]+$ || ! $was =~ ^([A-Za-z]+|-)$ ]]; then
 		echo "break-glass: $1 has an action or an annotation that is not understood" >&2
 		return 1
 	fi
@@ -64,14 +69,33 @@ put() {
 	"$kubectl" patch "$kind" "$1" --type=merge -p "{\"metadata\": {\"resourceVersion\": \"$version\", \"annotations\": {\"$annotation\": $3}}, \"spec\": {\"enforcementAction\": $2}}" >/dev/null
 }
 
-quoted() { if [[ $1 == default ]]; then echo null; else echo "\"$1\""; fi; }
+# denies says whether the constraint denies at admission, and not to audit alone.
+denies() {
+	case $action in
+	deny | default) ;;
+	scoped) [[ " $points " == *" validation.gatekeeper.sh "* || " $points " == *" * "* ]] ;;
+	*) false ;;
+	esac
+}
+
+quoted() {
+	case $1 in
+	default) echo null ;;
+	empty) echo '""' ;;
+	*) echo "\"$1\"" ;;
+	esac
+}
 shown() { echo "${1/#default/deny}"; }
+
+turn() { put "$1" '"warn"' "\"$action\"" && echo "$1: warn, was $(shown "$action")"; }
 
 on() {
 	case $action in
 	warn) if [[ $was == - ]]; then echo "$1: warn, as it was"; else echo "$1: warn already, was $(shown "$was")"; fi ;;
 	dryrun) echo "$1: dryrun, as it was" ;;
-	*) put "$1" '"warn"' "\"$action\"" && echo "$1: warn, was $(shown "$action")" ;;
+	empty) echo "$1: empty, which Gatekeeper passes over, as it was" ;;
+	scoped) if denies; then turn "$1"; else echo "$1: scoped, and denies nothing at admission, as it was"; fi ;;
+	*) turn "$1" ;;
 	esac
 }
 
@@ -86,7 +110,13 @@ off() {
 }
 
 status() {
-	if [[ $was == - ]]; then echo "$1: $(shown "$action")"; else echo "$1: $(shown "$action"), was $(shown "$was"): break-glass"; fi
+	if [[ $was == - ]]; then
+		echo "$1: $(shown "$action")"
+	elif denies; then
+		echo "$1: $(shown "$action") again; off takes away what is left of break-glass"
+	else
+		echo "$1: $(shown "$action"), was $(shown "$was"): break-glass"
+	fi
 }
 
 # change NAME: audit writes to constraints too, so what was read may be old.
@@ -101,12 +131,15 @@ change() {
 
 if (($# == 0)); then
 	listed=$("$kubectl" get "$kind" -o jsonpath='{.items[*].metadata.name}') || fail "the constraints could not be listed"
+	if [[ -z $listed ]]; then
+		echo "There is no constraint of kind K8sEndorSignedImages. What is refused, something else refuses."
+		exit
+	fi
 	read -ra names <<<"$listed"
 	set -- "${names[@]}"
-	(($#)) || echo "There is no constraint of kind K8sEndorSignedImages."
 fi
-failed=()
+failed=
 for name in "$@"; do
-	change "$name" || failed+=("$name")
+	change "$name" || failed+=" $name"
 done
-((${#failed[@]} == 0)) || fail "not changed: ${failed[*]}"
+[[ -z $failed ]] || fail "not changed:$failed"

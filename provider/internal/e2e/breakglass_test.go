@@ -55,14 +55,16 @@ func TestBreakGlassKeepsWhatEachConstraintWas(t *testing.T) {
 		"warn":   "enforcementAction: warn,",
 		"dryrun": "enforcementAction: dryrun,",
 		"scoped": "enforcementAction: scoped, scopedEnforcementActions: [{action: deny, enforcementPoints: [{name: validation.gatekeeper.sh}]}],",
+		"audit":  "enforcementAction: scoped, scopedEnforcementActions: [{action: deny, enforcementPoints: [{name: audit.gatekeeper.sh}]}],",
 	} {
 		p.constrain(t, p.name+"-"+name, spec)
 	}
 	before := p.specs(t)
 	mustSay(t, breakGlass(t, "on"),
 		p.name+"-absent: warn, was deny", p.name+"-deny: warn, was deny", p.name+"-warn: warn, as it was",
-		p.name+"-dryrun: dryrun, as it was", p.name+"-scoped: warn, was scoped")
-	for name, action := range map[string]string{"absent": "warn", "deny": "warn", "warn": "warn", "dryrun": "dryrun", "scoped": "warn"} {
+		p.name+"-dryrun: dryrun, as it was", p.name+"-scoped: warn, was scoped",
+		p.name+"-audit: scoped, and denies nothing at admission, as it was")
+	for name, action := range map[string]string{"absent": "warn", "deny": "warn", "warn": "warn", "dryrun": "dryrun", "scoped": "warn", "audit": "scoped"} {
 		if got := p.action(t, name); got != action {
 			t.Errorf("%s is %q, want %q", name, got, action)
 		}
