@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	statusv1beta1 "github.com/open-policy-agent/gatekeeper/v3/apis/status/v1beta1"
+	"github.com/open-policy-agent/gatekeeper/v3/pkg/util"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -203,7 +204,10 @@ func constraintEnforcement(_ context.Context, s *scene) ([]result, error) {
 	var results []result
 	for _, c := range sc.constraint {
 		if !c.denies() {
-			does := strings.Join(c.admission, ", ")
+			// Gatekeeper's webhook passes over what it does not know.
+			does := strings.Join(slices.DeleteFunc(slices.Clone(c.admission), func(action string) bool {
+				return action != string(util.Warn) && action != string(util.Dryrun)
+			}), ", ")
 			if does == "" {
 				does = "nothing when something is created"
 			}

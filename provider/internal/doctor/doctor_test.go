@@ -104,6 +104,7 @@ func TestWhereNothingIsJudgedIsTold(t *testing.T) {
 	put(`{apiVersion: config.gatekeeper.sh/v1alpha1, kind: Config, metadata: {name: config, namespace: gatekeeper-system},
 		spec: {match: [{processes: [audit], excludedNamespaces: [audited-*]}, {processes: ["*"], excludedNamespaces: [sandbox-*]}]}}`)(a)
 	another("later", "warn", "spec", "enforcementAction")(a)
+	another("unknown", "Deny", "spec", "enforcementAction")(a)
 	r := examine(t, a)
 	if list := told(r); len(list) > 0 {
 		t.Errorf("findings = %+v", list)
@@ -119,6 +120,7 @@ func TestWhereNothingIsJudgedIsTold(t *testing.T) {
 		"webhook-exclusions: : left out by the webhook's namespaceSelector, so that whoever creates Pods there runs any image: endor-gatekeeper-provider, kube-node-lease, kube-system",
 		"webhook-exclusions: Config gatekeeper-system/config: excludes from admission: sandbox-*",
 		"constraint-enforcement: K8sEndorSignedImages later: it does not deny; it does warn",
+		"constraint-enforcement: K8sEndorSignedImages unknown: it does not deny; it does nothing when something is created",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("to know (-want +got):\n%s", diff)

@@ -45,7 +45,7 @@ type constraint struct {
 	*unstructured.Unstructured
 
 	// admission says what it does when something is created: deny, warn,
-	// dryrun, or nothing.
+	// dryrun, what Gatekeeper passes over, or nothing.
 	admission []string
 }
 
