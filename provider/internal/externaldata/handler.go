@@ -49,6 +49,11 @@ const (
 	// MaxBodyBytes the memory for them.
 	maxDecoding = 64
 
+	// maxReading is how long a request may take until it is read, its turn
+	// included. Gatekeeper has all of it before it sends, and nobody who stops in
+	// the middle must hold up others for longer than they can wait.
+	maxReading = time.Second
+
 	// DefaultMaxBodyBytes holds DefaultMaxKeys keys of the greatest length,
 	// twice.
 	DefaultMaxBodyBytes = 4 << 20
@@ -106,19 +111,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	keys, err := h.read(w, r)
-	if err != nil {
-		if r.Context().Err() != nil {
-			return // the client hung up while it sent; nobody is there to be told
-		}
-		h.reply(r.Context(), w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
-		h.metrics.observe(badRequest, 0, time.Since(start))
-		refused(trace.SpanFromContext(r.Context()))
-		h.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "refused a request", slog.String("error", err.Error()))
+	keys, err := h.read(w, r, start)
+	if err != nil && r.Context().Err() != nil {
+		return // the client hung up while it sent; nobody is there to be told
+	}
+	worst, unread := errors.AsType[*verify.Undecided](err)
+	if err != nil && !unread {
+		h.refuse(w, r, err, start)
 		return
 	}
-	answers := h.cfg.Answerer.Answers(r.Context(), keys)
-	worst := worstOf(answers)
+	var answers []verify.Answer
+	if !unread {
+		answers = h.cfg.Answerer.Answers(verify.WithBegan(r.Context(), start), keys)
+		worst = worstOf(answers)
+	}
 	h.reply(r.Context(), w, respond(answers, worst))
 	took := time.Since(start)
 	h.metrics.observe(outcomeOf(worst), len(keys), took)
@@ -126,13 +132,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.log(r.Context(), answers, worst, took)
 }
 
-// read waits for its turn and decodes the request.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]string, error) {
-	if err := h.decoding.Acquire(r.Context(), 1); err != nil {
-		return nil, err
+// refuse answers a request that is none.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, why error, start time.Time) {
+	h.reply(r.Context(), w, wire.Response{SystemError: failure(verify.BadRequest, verify.BadRequest.Sentence())})
+	h.metrics.observe(badRequest, 0, time.Since(start))
+	refused(trace.SpanFromContext(r.Context()))
+	h.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "refused a request", slog.String("error", why.Error()))
+}
+
+// read waits for its turn and decodes the request, which came at start. The error
+// is a [*verify.Undecided] if its turn did not come.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, start time.Time) ([]string, error) {
+	deadline := start.Add(maxReading)
+	turn, cancel := context.WithDeadline(r.Context(), deadline)
+	defer cancel()
+	if err := h.decoding.Acquire(turn, 1); err != nil {
+		return nil, &verify.Undecided{Code: verify.Unavailable, Cause: verify.CauseQueue, Err: fmt.Errorf("wait for other requests to be read: %w", err)}
 	}
 	defer h.decoding.Release(1)
-	return h.decode(http.MaxBytesReader(w, r.Body, h.cfg.MaxBodyBytes), r.ContentLength)
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(deadline) // the server's connections can
+	keys, err := h.decode(http.MaxBytesReader(w, r.Body, h.cfg.MaxBodyBytes), r.ContentLength)
+	if err == nil {
+		// The server goes on reading, to see whether the client hangs up. What was
+		// not sent is not waited for.
+		_ = connection.SetReadDeadline(time.Time{})
+	}
+	return keys, err
 }
 
 // decode reads the distinct keys of a request, in order of first appearance.

@@ -86,6 +86,14 @@ func newDesk(cfg Config, calls *Coalesce, cache *Cache, degraded *Degraded) *Des
 	return d
 }
 
+type beganKey struct{}
+
+// WithBegan has [Desk.Answers] count the budget from when a request came, which
+// may be a while before it was read.
+func WithBegan(ctx context.Context, began time.Time) context.Context {
+	return context.WithValue(ctx, beganKey{}, began)
+}
+
 // Answers gives one answer for each of keys, which are distinct, in their
 // order. It asks about all at the same time and returns as soon as each is
 // answered, at the end of the budget, or when ctx ends.
@@ -172,6 +180,9 @@ func (d *Desk) lookUp(ctx context.Context, unknown []unanswered) []unanswered {
 // ask asks about what is unknown, all at the same time.
 func (d *Desk) ask(ctx context.Context, unknown []unanswered) {
 	budget := d.budget
+	if began, ok := ctx.Value(beganKey{}).(time.Time); ok {
+		budget -= time.Since(began)
+	}
 	degraded := d.degraded.Now()
 	if degraded {
 		budget = min(budget, d.degradedWait)
