@@ -19,7 +19,7 @@ func (t *Tracing) Handler(route string, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx := propagation.TraceContext{}.Extract(r.Context(), parentOf(r))
 		ctx, span := t.tracer.Start(ctx, nameOf(r)+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 			semconv.HTTPRequestMethodKey.String(methodOf(r)), semconv.HTTPRoute(route), semconv.URLPath(route), semconv.URLScheme("https"),
 		))
@@ -31,6 +31,13 @@ func (t *Tracing) Handler(route string, next http.Handler) http.Handler {
 			span.SetStatus(codes.Error, "")
 		}
 	})
+}
+
+// parentOf is what is read of a request's headers. A tracestate is not: nobody gets
+// it from here, and the SDK would keep the whole header with each span that waits
+// for the collector.
+func parentOf(r *http.Request) propagation.TextMapCarrier {
+	return propagation.MapCarrier{"traceparent": r.Header.Get("traceparent")}
 }
 
 // nameOf begins the name of a span.

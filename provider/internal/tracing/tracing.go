@@ -11,7 +11,7 @@
 // (_PROTOCOL, _HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, _CLIENT_CERTIFICATE,
 // _CLIENT_KEY), those of the sampler, of batches and of limits by the SDK, and so
 // are OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES. A traceparent that comes with
-// a request is honored; none is sent to Endor Labs.
+// a request is honored, a tracestate is not read, and neither is sent to Endor Labs.
 //
 // Spans are sent behind answers. A collector that is slow or away costs spans.
 package tracing
