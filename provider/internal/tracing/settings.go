@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -179,9 +178,9 @@ func headers(list string) (http.Header, error) {
 func certificates(caFile, certFile, keyFile string) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
+		pem, err := readFile("OTEL_EXPORTER_OTLP_CERTIFICATE", caFile)
 		if err != nil {
-			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
+			return nil, err
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
@@ -189,7 +188,15 @@ func certificates(caFile, certFile, keyFile string) (*tls.Config, error) {
 		}
 	}
 	if certFile+keyFile != "" {
-		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+		cert, err := readFile("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certFile)
+		if err != nil {
+			return nil, err
+		}
+		key, err := readFile("OTEL_EXPORTER_OTLP_CLIENT_KEY", keyFile)
+		if err != nil {
+			return nil, err
+		}
+		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY: %w", err)
 		}
