@@ -6,6 +6,8 @@ package tracing_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -238,6 +241,42 @@ func TestACollectorWithACertificateOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr, err := newTracing(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": server.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE": ca}, asItIs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	span(t, tr)
+	if len(c.spans()) != 1 {
+		t.Errorf("%d spans, want 1", len(c.spans()))
+	}
+}
+
+func TestACollectorThatAsksForACertificate(t *testing.T) {
+	t.Parallel()
+	authority, err := certs.NewAuthority("collectors", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := authority.Issue(time.Hour, "provider")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCollector(t)
+	server := httptest.NewUnstartedServer(c)
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: certs.Pool([]*x509.Certificate{authority.Certificate()})}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": server.URL}
+	for variable, content := range map[string][]byte{
+		"CERTIFICATE": certs.EncodePEM(server.Certificate()), "CLIENT_CERTIFICATE": pair.Cert, "CLIENT_KEY": pair.Key,
+	} {
+		file := filepath.Join(dir, variable)
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env["OTEL_EXPORTER_OTLP_"+variable] = file
+	}
+	tr, err := newTracing(t, env, asItIs)
 	if err != nil {
 		t.Fatal(err)
 	}
