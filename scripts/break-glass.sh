@@ -22,13 +22,22 @@ Both may be run again at any time. off leaves alone what somebody has changed in
 between, and says so. Argo CD or Flux, if they sync constraints, turn them back:
 suspend that first.
 
-Exit status: 0, or 1 if something could not be changed; what was not is named.
+Exit status: 0, or 1 if something could not be changed or it was interrupted; what
+is left is named.
 HELP
 }
 
 annotation=endorlabs.com/break-glass
 kind=k8sendorsignedimages.constraints.gatekeeper.sh
 kubectl=${KUBECTL:-kubectl}
+
+# All of a run is in one cluster, though somebody turns to another context
+# meanwhile. In a Pod there is none.
+ask() { "$kubectl" ${context:+--context "$context"} "$@"; }
+
+# Output that nobody takes must not leave half of the constraints as they are.
+trap '' PIPE
+say() { printf '%s\n' "$*" || :; }
 
 fail() {
 	printf 'break-glass: %s\n' "$*" >&2
@@ -45,6 +54,7 @@ for name in "$@"; do
 	[[ $name =~ ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$ ]] || fail "$name is no name of a constraint"
 done
 command -v "$kubectl" >/dev/null || fail "this needs kubectl"
+context=$("$kubectl" config current-context 2>/dev/null) || context=
 
 # What is read of a constraint: its version; its action, default for one that is not
 # there (Gatekeeper denies then) and empty for "" (which it passes over); what it was,
@@ -55,10 +65,11 @@ template+='{{with .spec}}{{range .scopedEnforcementActions}}{{if eq (printf "%v"
 
 look() {
 	local found
-	found=$("$kubectl" get "$kind" "$1" -o go-template="$template") || return
+	found=$(ask get "$kind" "$1" -o go-template="$template") || return
 	read -r version action was points <<<"$found"
 	if [[ ! $action =~ ^[A-Za-z]+$ || ! $was =~ ^([A-Za-z]+|-)$ ]]; then
-		echo "break-glass: $1 has an action or an annotation that is not understood" >&2
+		printf 'break-glass: %s: its action is %q and its annotation %q, which is not understood. Put both right: kubectl edit %s %s\n' \
+			"$1" "$action" "$was" "$kind" "$1" >&2
 		return 1
 	fi
 }
@@ -66,7 +77,7 @@ look() {
 # put NAME ACTION WAS: both in one request, and nothing if somebody has changed the
 # constraint since it was read. null takes either away.
 put() {
-	"$kubectl" patch "$kind" "$1" --type=merge -p "{\"metadata\": {\"resourceVersion\": \"$version\", \"annotations\": {\"$annotation\": $3}}, \"spec\": {\"enforcementAction\": $2}}" >/dev/null
+	ask patch "$kind" "$1" --type=merge -p "{\"metadata\": {\"resourceVersion\": \"$version\", \"annotations\": {\"$annotation\": $3}}, \"spec\": {\"enforcementAction\": $2}}" >/dev/null
 }
 
 # denies says whether the constraint denies at admission, and not to audit alone.
@@ -87,35 +98,35 @@ quoted() {
 }
 shown() { echo "${1/#default/deny}"; }
 
-turn() { put "$1" '"warn"' "\"$action\"" && echo "$1: warn, was $(shown "$action")"; }
+turn() { put "$1" '"warn"' "\"$action\"" && say "$1: warn, was $(shown "$action")"; }
 
 on() {
 	case $action in
-	warn) if [[ $was == - ]]; then echo "$1: warn, as it was"; else echo "$1: warn already, was $(shown "$was")"; fi ;;
-	dryrun) echo "$1: dryrun, as it was" ;;
-	empty) echo "$1: empty, which Gatekeeper passes over, as it was" ;;
-	scoped) if denies; then turn "$1"; else echo "$1: scoped, and denies nothing at admission, as it was"; fi ;;
+	warn) if [[ $was == - ]]; then say "$1: warn, as it was"; else say "$1: warn already, was $(shown "$was")"; fi ;;
+	dryrun) say "$1: dryrun, as it was" ;;
+	empty) say "$1: empty, which Gatekeeper passes over, as it was" ;;
+	scoped) if denies; then turn "$1"; else say "$1: scoped, and denies nothing at admission, as it was"; fi ;;
 	*) turn "$1" ;;
 	esac
 }
 
 off() {
 	if [[ $was == - ]]; then
-		echo "$1: $(shown "$action"), as it was"
+		say "$1: $(shown "$action"), as it was"
 	elif [[ $action != warn ]]; then
-		put "$1" "$(quoted "$action")" null && echo "$1: $(shown "$action"), which somebody has set since; was $(shown "$was") before"
+		put "$1" "$(quoted "$action")" null && say "$1: $(shown "$action"), which somebody has set since; was $(shown "$was") before"
 	else
-		put "$1" "$(quoted "$was")" null && echo "$1: $(shown "$was") again"
+		put "$1" "$(quoted "$was")" null && say "$1: $(shown "$was") again"
 	fi
 }
 
 status() {
 	if [[ $was == - ]]; then
-		echo "$1: $(shown "$action")"
+		say "$1: $(shown "$action")"
 	elif denies; then
-		echo "$1: $(shown "$action") again; off takes away what is left of break-glass"
+		say "$1: $(shown "$action") again; off takes away what is left of break-glass"
 	else
-		echo "$1: $(shown "$action"), was $(shown "$was"): break-glass"
+		say "$1: $(shown "$action"), was $(shown "$was"): break-glass"
 	fi
 }
 
@@ -123,6 +134,7 @@ status() {
 change() {
 	local try
 	for try in 1 2 3; do
+		[[ -z $interrupted ]] || return 1
 		look "$1" || return
 		"$mode" "$1" && return
 		((try < 3)) || return 1
@@ -130,16 +142,19 @@ change() {
 }
 
 if (($# == 0)); then
-	listed=$("$kubectl" get "$kind" -o jsonpath='{.items[*].metadata.name}') || fail "the constraints could not be listed"
+	listed=$(ask get "$kind" -o jsonpath='{.items[*].metadata.name}') || fail "the constraints could not be listed"
 	if [[ -z $listed ]]; then
-		echo "There is no constraint of kind K8sEndorSignedImages. What is refused, something else refuses."
+		say "There is no constraint of kind K8sEndorSignedImages. What is refused, something else refuses."
 		exit
 	fi
 	read -ra names <<<"$listed"
 	set -- "${names[@]}"
 fi
 failed=
+interrupted=
+trap 'interrupted=true' INT TERM
 for name in "$@"; do
-	change "$name" || failed+=" $name"
+	if [[ $interrupted ]] || ! change "$name"; then failed+=" $name"; fi
 done
+[[ -z $interrupted ]] || fail "interrupted; left:${failed:- nothing}. Run it again."
 [[ -z $failed ]] || fail "not changed:$failed"

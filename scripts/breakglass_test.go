@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,23 +53,66 @@ func kubectl() {
 		os.Exit(1)
 	}
 	args := os.Args[1:]
+	if slices.Equal(args, []string{"config", "current-context"}) {
+		context, err := os.ReadFile("context")
+		if err != nil {
+			fail("error: current-context is not set")
+		}
+		fmt.Print(string(context))
+		return
+	}
+	context := ""
+	if len(args) > 2 && args[0] == "--context" {
+		context, args = args[1], args[2:]
+	}
 	if len(args) < 3 || args[1] != kind {
 		fail("error: not known: kubectl %q", args)
 	}
-	var err error
+	err := record(context + " " + args[0])
 	switch {
+	case err != nil:
 	case args[0] == "get" && args[2] == "-o":
 		err = printAll(strings.TrimPrefix(args[3], "jsonpath="))
 	case args[0] == "get" && args[3] == "-o":
 		err = printOne(args[2], strings.TrimPrefix(args[4], "go-template="))
 	case args[0] == "patch" && args[3] == "--type=merge" && args[4] == "-p":
-		err = patch(args[2], []byte(args[5]))
+		err = errors.Join(patch(args[2], []byte(args[5])), turnAway(), interrupt())
 	default:
 		err = fmt.Errorf("not known: kubectl %q", args)
 	}
 	if err != nil {
 		fail("error: %v", err)
 	}
+}
+
+// record keeps which calls there were.
+func record(call string) error {
+	calls, err := os.OpenFile("calls", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(calls, call)
+	return errors.Join(err, calls.Close())
+}
+
+// turnAway makes another context the current one, if there is a file that says so.
+func turnAway() error {
+	if err := os.Rename("context-after-patch", "context"); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// interrupt stops the script as Ctrl-C does, if there is a file that says so.
+func interrupt() error {
+	if _, err := os.Stat("interrupt"); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	script, err := os.FindProcess(os.Getppid())
+	if err != nil {
+		return err
+	}
+	return script.Signal(os.Interrupt)
 }
 
 func printAll(path string) error {
