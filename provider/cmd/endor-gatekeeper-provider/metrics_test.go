@@ -135,6 +135,8 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		"requests_total", "verdicts_total", "undecided_total", "budget_overruns_total", "cache_requests_total", "shared_cache_requests_total",
 		"upstream_requests_total", "upstream_retries_total", "upstream_breaker_transitions_total", "token_exchanges_total",
 		"tls_handshake_failures_total", "certificate_reloads_total", "decision_log_lines_total", "log_lines_total",
+		"request_keys", "request_duration_seconds", "upstream_request_duration_seconds", "upstream_rate_wait_seconds", "upstream_wait_seconds",
+		"shared_cache_request_duration_seconds",
 	} {
 		if sum(after[metricPrefix+moved]) == 0 {
 			t.Errorf("%s does not move, whatever happens", moved)
@@ -142,9 +144,10 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 }
 
+// sum is what is counted, or how often something was measured.
 func sum(f *dto.MetricFamily) (n float64) {
 	for _, m := range f.GetMetric() {
-		n += m.GetCounter().GetValue()
+		n += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 	}
 	return n
 }
@@ -257,21 +260,24 @@ which no comparison is true. Some are there only with what they are about: those
 ` + "`--redis-url-file`" + `, ` + "`certificate_reloads_total`" + ` with certificates in files, ` + "`decision_log_lines_total`" + ` unless
 ` + "`--decision-log=off`" + `, and those of ` + "`constraints`" + ` with ` + "`--count-constraints-of`" + `, which the chart sets.
 
-What to be warned of, in expressions without the prefix; the chart has them all as alerts (` + "`prometheusRule.enabled`" + `), each with a
-[runbook](runbooks/README.md), and a Grafana dashboard (` + "`dashboard.enabled`" + `):
+What to be warned of first. The chart has these and more as alerts (` + "`prometheusRule.enabled`" + `), with expressions and thresholds in
+[alerts.yaml](../charts/endor-gatekeeper-provider/files/alerts.yaml), and a Grafana dashboard (` + "`dashboard.enabled`" + `):
 
-| what | expression |
-|---|---|
-| the share of keys that nobody but the operator can mend | ` + "`sum(rate(undecided_total{code=\"MISCONFIGURED\"}[5m])) / (sum(rate(verdicts_total[5m])) + sum(rate(undecided_total[5m])))`" + ` |
-| the API key is refused | ` + "`credentials_refused == 1`" + ` |
-| a certificate or the API key expires within a week | ` + "`certificate_expiry_timestamp_seconds - time() < 604800`, `api_key_expiry_timestamp_seconds - time() < 604800`" + ` |
-| verdicts past their life are given | ` + "`rate(stale_answers_total[5m]) > 0`" + ` |
-| Endor Labs does not answer in time | ` + "`degraded == 1`" + ` for some minutes |
-| whoever reaches the port is answered | ` + "`insecure_no_client_auth == 1`" + ` |
-| Gatekeeper is turned away | ` + "`rate(tls_handshake_failures_total{reason!~\"disconnected\\|timeout\\|not_tls\"}[5m]) > 0`" + ` |
-| images are admitted unchecked, for an emergency | ` + "`constraints_in_break_glass > 0`" + ` |
-| decisions are missing in the log | ` + "`rate(decision_log_lines_total{result!=\"written\"}[5m]) > 0`" + ` |
-| nobody reads the program's own log | ` + "`rate(log_lines_total{result!=\"written\"}[5m]) > 0`" + ` |
+| what | by | runbook |
+|---|---|---|
+| the share of keys that nobody but the operator can mend | ` + "`undecided_total`" + ` | [EndorProviderMisconfigured](runbooks/EndorProviderMisconfigured.md) |
+| the API key is refused | ` + "`credentials_refused`" + ` | [EndorProviderCredentialsRefused](runbooks/EndorProviderCredentialsRefused.md) |
+| the API key expires | ` + "`api_key_expiry_timestamp_seconds`" + ` | [EndorProviderAPIKeyExpiring](runbooks/EndorProviderAPIKeyExpiring.md) |
+| a certificate expires | ` + "`certificate_expiry_timestamp_seconds`" + ` | [EndorProviderCertificateExpiring](runbooks/EndorProviderCertificateExpiring.md) |
+| verdicts past their life are given | ` + "`stale_answers_total`" + ` | [EndorProviderStaleAnswers](runbooks/EndorProviderStaleAnswers.md) |
+| Endor Labs does not answer in time | ` + "`degraded`" + ` | [EndorProviderDegraded](runbooks/EndorProviderDegraded.md) |
+| whoever reaches the port is answered | ` + "`insecure_no_client_auth`" + ` | [EndorProviderNoClientAuthentication](runbooks/EndorProviderNoClientAuthentication.md) |
+| Gatekeeper is turned away | ` + "`tls_handshake_failures_total`" + ` | [EndorProviderHandshakesFail](runbooks/EndorProviderHandshakesFail.md) |
+| images are admitted unchecked, for an emergency | ` + "`constraints_in_break_glass`" + ` | [EndorConstraintsInBreakGlass](runbooks/EndorConstraintsInBreakGlass.md) |
+| decisions are missing in the log | ` + "`decision_log_lines_total`" + ` | [EndorProviderDecisionsNotLogged](runbooks/EndorProviderDecisionsNotLogged.md) |
+| nobody reads the program's own log | ` + "`log_lines_total`" + ` | [EndorProviderLogLinesLost](runbooks/EndorProviderLogLinesLost.md) |
+
+Entries and bytes of a shared cache are its Redis' own metrics. Stale answers and refreshes come from memory alone.
 
 | name | type | labels | meaning |
 |---|---|---|---|

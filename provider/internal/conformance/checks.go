@@ -126,6 +126,20 @@ var reading = []check{
 		look: never("needs a second key, of another role"),
 	},
 	{
+		id: "create-only", assumption: "A key that may only create artifact operations may VERIFY", source: inferred, expected: "a verdict", otherwise: harmless,
+		look: never("needs a second key, of another role"),
+	},
+	{
+		id: "keyless", assumption: "Keyless signing in a GitHub Action fills in the claims of its token: repository, ref, workflow, sub", source: inferred,
+		expected:  "as the samples write them",
+		otherwise: "Write what Endor Labs shows of a signature into the constraint.",
+		look:      never("needs a GitHub Action; sign in one, and see what kubectl endor verify says of it"),
+	},
+	{
+		id: "statuses", assumption: "A tenant's limit is HTTP 429, and what is not there HTTP 501", source: inferred, expected: "HTTP 429, HTTP 501", otherwise: harmless,
+		look: never("cannot be provoked without harm"),
+	},
+	{
 		id: "license", assumption: "A tenant without artifact signing is told so", source: inferred, expected: "HTTP 402 or 403", otherwise: harmless,
 		look: never("needs a tenant without it"),
 	},

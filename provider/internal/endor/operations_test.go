@@ -386,8 +386,9 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// The rows of design.md that are not verdicts. The API asks for an hour's patience,
-// so that those that may pass are not tried again here.
+// The answers that are not verdicts, as the table of codes in README.md has them.
+// The API asks for an hour's patience, so that those that may pass are not tried
+// again here.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

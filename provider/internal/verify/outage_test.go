@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/endor"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/question"
 	"github.com/endorlabs/endor-gatekeeper-provider/provider/internal/verify"
@@ -202,7 +205,8 @@ func TestAfterARevocationNothingIsLeftToBeStale(t *testing.T) {
 }
 
 func TestAHitInTheLastQuarterAsksAgainBehindTheAnswer(t *testing.T) {
-	scene(t, verify.Config{}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
+	reg := prometheus.NewRegistry()
+	scene(t, verify.Config{Registerer: reg}, func(t *testing.T, desk *verify.Desk, e *fakeEndor) {
 		one(t, desk)
 		time.Sleep(3*time.Minute + 44*time.Second)
 		one(t, desk)
@@ -227,6 +231,13 @@ func TestAHitInTheLastQuarterAsksAgainBehindTheAnswer(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if e.asked() != 2 {
 			t.Errorf("asked %d times, want one refresh for ten hits", e.asked())
+		}
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
+			# HELP cache_refreshes_total Verdicts that were asked for again in the last quarter of their life.
+			# TYPE cache_refreshes_total counter
+			cache_refreshes_total 1
+		`), "cache_refreshes_total"); err != nil {
+			t.Error(err)
 		}
 		time.Sleep(4 * time.Minute)
 		if got := one(t, desk); !got.Cached() {
