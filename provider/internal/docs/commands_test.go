@@ -27,6 +27,30 @@ func TestCommandsNameWhatThereIs(t *testing.T) {
 	}
 }
 
+// commandInText is a command between backticks, which may go on in the next line.
+var commandInText = regexp.MustCompile("`((?:kubectl|helm|make|endorctl|endor-gatekeeper-provider|endor-emulator|kubectl-endor|scripts/[a-z-]+\\.sh) [^`]+)`")
+
+// So does a command within a sentence.
+func TestCommandsInSentencesNameWhatThereIs(t *testing.T) {
+	files, err := docs.Files(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, file := range files {
+		for _, m := range commandInText.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, file), ""), -1) {
+			text := strings.Join(strings.Fields(m[1]), " ")
+			for _, problem := range problems(t, text) {
+				t.Errorf("%s: `%s`: %s", file, text, problem)
+			}
+			checked++
+		}
+	}
+	if checked < 50 {
+		t.Errorf("only %d commands", checked)
+	}
+}
+
 // What a block claims that CI runs is a step of CI.
 func TestCIRunsWhatDocumentsSay(t *testing.T) {
 	ci := read(t, ".ci/run")
