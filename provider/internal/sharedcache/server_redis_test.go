@@ -7,6 +7,7 @@ package sharedcache_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -93,11 +94,7 @@ func (s *server) start(t testing.TB) bool {
 	}()
 	listens := false
 	eventually(t, "redis-server listens", func() bool {
-		conn, err := net.Dial("tcp", s.addr)
-		if err == nil {
-			conn.Close()
-			listens = true
-		}
+		listens = answers(s.addr)
 		select {
 		case <-s.ended:
 			listens = false
@@ -107,6 +104,23 @@ func (s *server) start(t testing.TB) bool {
 		}
 	})
 	return listens
+}
+
+// answers says whether a server at addr does anything with what it is sent. The
+// port takes connections before that, and before there is a socket.
+func answers(addr string) bool {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	// With TLS or a password the answer is another, or the end of the connection.
+	_, err = conn.Read(make([]byte, 1))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // restart starts a server that was killed, at its address.
