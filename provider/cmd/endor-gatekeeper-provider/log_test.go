@@ -69,27 +69,16 @@ func TestALogThatNobodyReadsStopsNoAnswer(t *testing.T) {
 	}
 }
 
-// stuck is a stderr that nobody reads until it is.
-type stuck struct {
-	read chan struct{}
-	logtest.Log
-}
-
-func (s *stuck) Write(line []byte) (int, error) {
-	<-s.read
-	return s.Log.Write(line)
-}
-
 // The lines before a gap, the gap, and the lines after it are all of one form.
 func TestTheLogSaysHowManyLinesItLacks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		stderr := &stuck{read: make(chan struct{})}
+		stderr := logtest.NewPipe()
 		p := newProvider(&config.Serve{LogFormat: config.JSON}, stderr)
 		for range 10_000 {
 			p.log.LogAttrs(t.Context(), slog.LevelInfo, "answered")
 		}
-		close(stderr.read)
+		stderr.Read()
 		synctest.Wait()
 		p.log.LogAttrs(t.Context(), slog.LevelInfo, "after")
 		p.closeLog()
@@ -114,7 +103,7 @@ func TestTheLogSaysHowManyLinesItLacks(t *testing.T) {
 func TestTheProgramEndsThoughNobodyReadsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		stderr := &stuck{read: make(chan struct{})}
+		stderr := logtest.NewPipe()
 		start := time.Now()
 		if status := run(t.Context(), []string{"nonsense"}, func(string) string { return "" }, io.Discard, stderr); status != 2 {
 			t.Errorf("it ended with status %d", status)
@@ -122,7 +111,7 @@ func TestTheProgramEndsThoughNobodyReadsWhatIsWrong(t *testing.T) {
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("it ended after %v", took)
 		}
-		close(stderr.read)
+		stderr.Read()
 		synctest.Wait()
 		if !strings.HasSuffix(stderr.String(), "for the flags.\n") {
 			t.Errorf("what was wrong is not said to whoever reads it in the end:\n%s", stderr)

@@ -133,19 +133,11 @@ func TestHitsAreSampled(t *testing.T) {
 	}
 }
 
-// pipe is one that nobody reads until it is.
-type pipe struct{ read chan struct{} }
-
-func (p pipe) Write(line []byte) (int, error) {
-	<-p.read
-	return len(line), nil
-}
-
 func TestAPipeThatNobodyReadsDelaysNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		out := pipe{read: make(chan struct{})}
+		out := logtest.NewPipe()
 		log := decisionlog.New(decisionlog.Config{Out: out, Registerer: reg})
 		start := time.Now()
 		for range 10_000 {
@@ -161,30 +153,16 @@ func TestAPipeThatNobodyReadsDelaysNobody(t *testing.T) {
 			t.Errorf("Close = %v after %v, want an error after a second", err, time.Since(start))
 		}
 		log.Observe(t.Context(), about(t, func(*verify.Answer) {})) // an answer that is late harms nobody
-		close(out.read)
+		out.Read()
 		synctest.Wait()
 	})
-}
-
-// full is a disk without room until it has some.
-type full struct {
-	logtest.Log
-	failing int
-}
-
-func (f *full) Write(line []byte) (int, error) {
-	if f.failing > 0 {
-		f.failing--
-		return 0, errors.New("no space left on device")
-	}
-	return f.Log.Write(line)
 }
 
 func TestAFullDiskIsSaidOnceAndCounted(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	var said bytes.Buffer
-	out := &full{failing: 3}
+	out := &logtest.FullDisk{Failing: 3}
 	log := decisionlog.New(decisionlog.Config{Out: out, Registerer: reg, Log: slog.New(slog.NewTextHandler(&said, nil))})
 	for range 5 {
 		log.Observe(t.Context(), about(t, func(*verify.Answer) {}))
@@ -205,7 +183,7 @@ func TestAFullDiskIsSaidOnceAndCounted(t *testing.T) {
 
 // Keys that name no image are as large as a request may be.
 func TestHugeKeysDoNotFillTheMemoryWhileNobodyTakesLines(t *testing.T) {
-	out := pipe{read: make(chan struct{})}
+	out := logtest.NewPipe()
 	log := decisionlog.New(decisionlog.Config{Out: out})
 	before := heap()
 	for i := range 100 {
@@ -216,7 +194,7 @@ func TestHugeKeysDoNotFillTheMemoryWhileNobodyTakesLines(t *testing.T) {
 	if grew := heap() - before; grew > 16<<20 {
 		t.Errorf("100 lines about keys of 1 MiB hold %d MiB", grew>>20)
 	}
-	close(out.read)
+	out.Read()
 	if err := log.Close(); err != nil {
 		t.Error(err)
 	}

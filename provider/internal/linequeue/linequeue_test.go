@@ -5,7 +5,6 @@ package linequeue_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -24,19 +23,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// pipe is one that nobody reads until it is.
-type pipe struct {
-	read chan struct{}
-	logtest.Log
-}
-
-func newPipe() *pipe { return &pipe{read: make(chan struct{})} }
-
-func (p *pipe) Write(line []byte) (int, error) {
-	<-p.read
-	return p.Log.Write(line)
-}
 
 // put writes lines, which never fails.
 func put(t *testing.T, q *linequeue.Queue, lines ...string) {
@@ -78,7 +64,7 @@ func TestWhatWasQueuedIsWrittenInOrderBeforeTheEnd(t *testing.T) {
 // Package log/slog uses its buffer again.
 func TestALineThatWaitsIsItsOwn(t *testing.T) {
 	t.Parallel()
-	out := newPipe()
+	out := logtest.NewPipe()
 	q := linequeue.New(linequeue.Config{Out: out})
 	buffer := make([]byte, 4)
 	for _, line := range []string{"one\n", "two\n", "six\n"} {
@@ -87,7 +73,7 @@ func TestALineThatWaitsIsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	close(out.read)
+	out.Read()
 	end(t, q)
 	if got := out.String(); got != "one\ntwo\nsix\n" {
 		t.Errorf("wrote %q", got)
@@ -97,7 +83,7 @@ func TestALineThatWaitsIsItsOwn(t *testing.T) {
 func TestNobodyWaitsForAPipeThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		out, results := newPipe(), linequeue.NewResults(nil, "lines_total", "log")
+		out, results := logtest.NewPipe(), linequeue.NewResults(nil, "lines_total", "log")
 		q := linequeue.New(linequeue.Config{Out: out, Results: results})
 		start := time.Now()
 		for range 10_000 {
@@ -113,7 +99,7 @@ func TestNobodyWaitsForAPipeThatNobodyReads(t *testing.T) {
 			t.Errorf("Close = %v after %v, want an error after a second", err, time.Since(start))
 		}
 		put(t, q, "late\n") // harms nobody
-		close(out.read)
+		out.Read()
 		synctest.Wait()
 		if strings.Contains(out.String(), "late") {
 			t.Error("a line was written after the end")
@@ -122,7 +108,7 @@ func TestNobodyWaitsForAPipeThatNobodyReads(t *testing.T) {
 }
 
 func TestWhatWaitsIsBoundedInBytes(t *testing.T) {
-	out, results := newPipe(), linequeue.NewResults(nil, "lines_total", "log")
+	out, results := logtest.NewPipe(), linequeue.NewResults(nil, "lines_total", "log")
 	q := linequeue.New(linequeue.Config{Out: out, Results: results})
 	before := heap()
 	for range 100 {
@@ -131,7 +117,7 @@ func TestWhatWaitsIsBoundedInBytes(t *testing.T) {
 	if grew := heap() - before; grew > 8<<20 {
 		t.Errorf("100 lines of 1 MiB hold %d MiB", grew>>20)
 	}
-	close(out.read)
+	out.Read()
 	end(t, q)
 	written, dropped := testutil.ToFloat64(results.WithLabelValues("written")), testutil.ToFloat64(results.WithLabelValues("dropped"))
 	if written != 4 || dropped != 96 {
@@ -167,7 +153,7 @@ func TestWhatIsWrittenMakesRoom(t *testing.T) {
 func TestHowManyAreLeftOutIsToldOnceLinesFlowAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		out := newPipe()
+		out := logtest.NewPipe()
 		q := linequeue.New(linequeue.Config{Out: out, LeftOut: func(lines int64) { fmt.Fprintf(out, "left out: %d\n", lines) }})
 		put(t, q, "in hand\n")
 		synctest.Wait()
@@ -177,7 +163,7 @@ func TestHowManyAreLeftOutIsToldOnceLinesFlowAgain(t *testing.T) {
 		if got := out.String(); got != "" {
 			t.Fatalf("wrote %q to nobody", got)
 		}
-		close(out.read)
+		out.Read()
 		synctest.Wait()
 		if got := out.Count("left out: 904\n"); got != 1 || out.Count("line\n") != 4096 {
 			t.Errorf("it is told %d times that 904 lines are left out of 5,001:\n%s", got, out)
@@ -190,25 +176,11 @@ func TestHowManyAreLeftOutIsToldOnceLinesFlowAgain(t *testing.T) {
 	})
 }
 
-// full is a disk without room until it has some.
-type full struct {
-	logtest.Log
-	failing int
-}
-
-func (f *full) Write(line []byte) (int, error) {
-	if f.failing > 0 {
-		f.failing--
-		return 0, errors.New("no space left on device")
-	}
-	return f.Log.Write(line)
-}
-
 func TestALineThatCannotBeWrittenIsCountedAndLeftOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var said []string
-		out, results := &full{failing: 2}, linequeue.NewResults(nil, "lines_total", "log")
+		out, results := &logtest.FullDisk{Failing: 2}, linequeue.NewResults(nil, "lines_total", "log")
 		q := linequeue.New(linequeue.Config{
 			Out: out, Results: results,
 			Failed:  func(err error) { said = append(said, err.Error()) },
